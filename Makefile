@@ -1,0 +1,58 @@
+# What one can do here; `make` alone lists it. Each target installs what it needs into .venv and .build.
+ENV ?= dev
+PYTEST := .venv/bin/pytest
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint e2e bench deploy undeploy cluster lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
+	@tools/setup.sh run
+	@python -m tools.run $(ENV)
+
+test: ## run every check that needs no cluster
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory lint
+	@$(PYTEST)
+
+lint: ## run the linters alone
+	ruff check
+	ruff format --check
+	mypy
+	yamllint --strict .
+	hadolint src/api/Dockerfile src/front/Dockerfile
+	@mkdir -p .build/rendered
+	@for overlay in deploy/overlays/*; do kubectl kustomize $$overlay > .build/rendered/$${overlay##*/}.yaml; done
+	checkov --config-file .checkov.yaml
+
+e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
+	@tools/setup.sh e2e
+	@$(PYTEST) tests/cluster
+
+bench: ## measure the API behind NGINX against other servers
+	@tools/setup.sh bench
+	@python -m tools.bench
+
+deploy: ## build the images and bring ENV to the cluster of the current context
+	@tools/setup.sh run
+	@python -m tools.deploy apply $(ENV)
+
+undeploy: ## take ENV off the cluster of the current context
+	@tools/setup.sh run
+	@python -m tools.deploy delete $(ENV)
+
+cluster: ## make a local cluster with kind
+	@tools/setup.sh run
+	@python -m tools.cluster
+
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+lock: ## pin the Python packages anew, after an edit of a .in file
+	$(LOCK) src/api/requirements.in -o src/api/requirements.txt
+	$(LOCK) requirements/dev.in -c src/api/requirements.txt -o requirements/dev.txt
+	$(LOCK) requirements/run.in -c requirements/dev.txt -o requirements/run.txt
+
+clean: ## remove what the targets above installed and built
+	rm -rf .venv .build

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what one make target needs, and nothing that is there already.
+#   tools/setup.sh run|test|bench|e2e
+# Python packages go to .venv, the programs it builds or unpacks to .build/bin; only Chromium and wrk are installed into the system.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=.build/bin
+python=${PYTHON:-python3}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
+have() { PATH="$PWD/$bin:$PATH:/usr/sbin" command -v "$1" >/dev/null; }
+
+# as_root COMMAND...: by sudo where there is need and sudo.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+  have sudo || die "this needs root, and there is no sudo: $*"
+  sudo "$@"
+}
+
+# apt_install COMMAND PACKAGE...: installs the packages unless COMMAND is there.
+apt_install() {
+  local command=$1; shift
+  ! have "$command" || return 0
+  have apt-get || die "'$command' is missing: install it (on Debian and Ubuntu it is the package '$1'), then run this again"
+  say "installing $*"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# NGINX is unpacked, not installed: installing Debian's package would start a web server on port 80 of this machine.
+unpack_nginx() {
+  ! have nginx || return 0
+  have apt-get || die "'nginx' is missing: install it (on macOS 'brew install nginx'), then run this again"
+  say "unpacking NGINX into .build"
+  local into=.build/nginx
+  mkdir -p "$into" "$bin"
+  (cd "$into" && { apt-get download -qq nginx || { as_root apt-get update -qq && apt-get download -qq nginx; }; } 2>/dev/null) ||
+    die "the package 'nginx' cannot be downloaded: run 'sudo apt-get update', then this again"
+  dpkg-deb -x "$into"/nginx_*.deb "$into"
+  ln -sf "../nginx/usr/sbin/nginx" "$bin/nginx"
+  "$bin/nginx" -v 2>/dev/null || die "NGINX does not start here: install it with 'sudo apt-get install nginx-light', then run this again"
+}
+
+make_venv() {
+  [ -x .venv/bin/python ] && return
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed: name one with PYTHON=…"
+  "$python" -c 'import ensurepip' 2>/dev/null || apt_install ensurepip python3-venv
+  "$python" -m venv .venv
+}
+
+# install_python SET: the packages of requirements/SET.txt; a stamp keeps the second run short.
+install_python() {
+  local lock=requirements/$1.txt stamp=.venv/$1.installed
+  [ "$stamp" -nt "$lock" ] && return
+  say "installing the Python packages of $lock"
+  .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$lock"
+  touch "$stamp"
+}
+
+# The Go tools are built by the Go that requirements/dev.txt carries, so that everyone builds them alike.
+build_go_tools() {
+  local stamp=.build/go-tools.built
+  [ "$stamp" -nt tools/go.sum ] && return
+  say "building the Go tools of tools/go.mod"
+  mkdir -p "$bin"
+  GOBIN=$PWD/$bin GOFLAGS=-mod=readonly CGO_ENABLED=0 .venv/bin/go -C tools install tool
+  touch "$stamp"
+}
+
+what=${1:-}
+case $what in
+  run) unpack_nginx; make_venv; install_python run ;;
+  test) unpack_nginx; apt_install chromium chromium fonts-liberation; make_venv; install_python dev; build_go_tools ;;
+  bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python dev ;;
+  e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
+    have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)" ;;
+  *) printf 'usage: tools/setup.sh run|test|bench|e2e\n' >&2; exit 2 ;;
+esac
