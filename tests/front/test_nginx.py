@@ -1,0 +1,319 @@
+"""What NGINX answers, without a browser."""
+
+import contextlib
+import json
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, running_front, scripted_server
+from tools import front
+from tools.render import REPOSITORY, VENV_BIN
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+FILES = {
+    "/": "text/html; charset=utf-8",
+    "/app.css": "text/css; charset=utf-8",
+    "/app.js": "text/javascript; charset=utf-8",
+    "/favicon.svg": "image/svg+xml",
+}
+PROBLEM = "application/problem+json"
+BIG = {"data": b"x" * 70_000}
+LONG_HEADER = {"headers": {"X-Long": "x" * 9_000}}
+RANGE = {"headers": {"Range": "bytes=999999-", "Accept-Encoding": "identity"}}
+
+# What to send, what must come back: status, media type, Cache-Control.
+ANSWERS = {
+    "page": ("GET", "/", {}, 200, "text/html; charset=utf-8", "no-cache"),
+    "style": ("GET", "/app.css", {}, 200, "text/css; charset=utf-8", "no-cache"),
+    "config": ("GET", "/config.json", {}, 200, "application/json", "no-store"),
+    "health": ("GET", "/healthz", {}, 200, "text/plain", "no-store"),
+    "API": ("GET", "/api/", {}, 200, "application/json", "no-store"),
+    "API's 404": ("GET", "/api/unknown", {}, 404, PROBLEM, "no-store"),
+    "API's 405": ("POST", "/api/version", {}, 405, PROBLEM, "no-store"),
+    "API's dotfile": ("GET", "/api/.git/config", {}, 404, PROBLEM, "no-store"),
+    "missing": ("GET", "/missing", {}, 404, "text/html; charset=utf-8", "no-cache"),
+    "dotfile": ("GET", "/.git/config", {}, 404, "text/html; charset=utf-8", "no-cache"),
+    "encoded dotfile": ("GET", "/%2egit/config", {}, 404, "text/html; charset=utf-8", "no-cache"),
+    "internal": ("GET", "/.problem", {}, 404, "text/html; charset=utf-8", "no-cache"),
+    "POST to the page": ("POST", "/", {}, 405, PROBLEM, "no-store"),
+    "DELETE of a file": ("DELETE", "/app.css", {}, 405, PROBLEM, "no-store"),
+    "big body": ("POST", "/api/", BIG, 413, PROBLEM, "no-store"),
+    "big body for the page": ("POST", "/", BIG, 413, PROBLEM, "no-store"),
+    "long header": ("GET", "/", LONG_HEADER, 431, PROBLEM, "no-store"),
+    "long URL": ("GET", "/" + "x" * 9_000, {}, 414, PROBLEM, "no-store"),
+    "range": ("GET", "/app.css", RANGE, 200, "text/css; charset=utf-8", "no-cache"),
+}
+
+
+def assert_hardened(response: requests.Response) -> None:
+    """Every answer must pass: the security headers, one well-formed request id, no version."""
+    for name, value in SECURITY_HEADERS.items():
+        assert response.headers.get(name) == value, name
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])  # two headers would be joined by a comma
+    assert response.headers["Server"] == "nginx"
+    assert "nginx/" not in response.text
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_answer(site: Front, case: str) -> None:
+    method, path, options, status, media_type, cache_control = ANSWERS[case]
+    response = site.request(method, path, **options)  # type: ignore[arg-type]
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == media_type
+    assert response.headers["Cache-Control"] == cache_control
+    assert_hardened(response)
+    assert "<center>" not in response.text  # NGINX's built-in pages
+    if media_type == PROBLEM:
+        problem = response.json()
+        assert (problem["type"], problem["status"]) == ("about:blank", status)
+        assert problem["request_id"] == response.headers["X-Request-ID"]
+
+
+def test_malformed_requests_are_answered_cleanly(site: Front) -> None:
+    for data in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n",
+    ):
+        answer = site.send(data)
+        assert answer.startswith(b"HTTP/1.1 400 "), data
+        head, body = answer.split(b"\r\n\r\n")
+        assert json.loads(body)["status"] == 400
+        assert b"Content-Security-Policy: default-src 'none'" in head
+        assert b"nginx/" not in answer
+
+
+def test_405_names_the_allowed_methods_once(site: Front) -> None:
+    assert site.request("POST", "/app.css").headers["Allow"] == "GET, HEAD"
+    allowed_by_api = site.request("POST", "/api/version").headers["Allow"]
+    assert sorted(allowed_by_api.split(", ")) == ["GET", "HEAD", "OPTIONS"]
+    assert "Allow" not in site.get("/missing").headers
+
+
+def test_head_has_the_headers_of_get(site: Front) -> None:
+    response = site.request("HEAD", "/")
+    assert response.status_code == 200
+    assert response.content == b""
+    assert_hardened(response)
+
+
+def test_each_file_is_revalidated_not_downloaded_again(site: Front) -> None:
+    for path, media_type in FILES.items():
+        first = site.get(path)
+        assert first.headers["Content-Type"] == media_type
+        second = site.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert second.status_code == 304, path
+        assert second.headers["Cache-Control"] == "no-cache"
+        assert_hardened(second)
+
+
+def test_replicas_give_the_same_etag(site: Front, lonely: Front) -> None:
+    for path in FILES:
+        assert site.get(path).headers["ETag"] == lonely.get(path).headers["ETag"]
+
+
+def test_text_is_compressed_when_asked_for(site: Front) -> None:
+    for path in ("/", "/app.css", "/app.js"):
+        plain = site.get(path, headers={"Accept-Encoding": "identity"})
+        packed = site.get(path, headers={"Accept-Encoding": "gzip"})
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
+        assert packed.content == plain.content
+
+
+def test_config_is_what_the_file_holds_now(staged: Front) -> None:
+    assert staged.get("/config.json").json() == CONFIGURATION
+    staged.config.write_text('{"version": "v2"}')
+    assert staged.get("/config.json").json() == {"version": "v2"}
+
+
+def test_api_paths_lose_their_prefix(staged: Front, script: ScriptedApi) -> None:
+    staged.get("/api/version?a=b")
+    staged.get("/api/")
+    assert [received.path for received in script.requests] == ["/version?a=b", "/"]
+    redirect = staged.get("/api")
+    assert (redirect.status_code, redirect.headers["Location"]) == (301, "/api/")
+
+
+def test_api_learns_who_asks_from_nginx_alone(staged: Front, script: ScriptedApi) -> None:
+    claims = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Host": "datapress.example"}
+    staged.get("/api/", headers=claims)
+    received = script.requests[0].headers
+    assert received["X-Forwarded-For"] == "127.0.0.1"
+    assert received["X-Forwarded-Proto"] == "http"
+    assert received["Host"] == "datapress.example"
+
+
+@pytest.mark.parametrize("wanted", ["a", "Trace-1.2_3", "x" * 64])
+def test_well_formed_request_id_is_kept(staged: Front, script: ScriptedApi, wanted: str) -> None:
+    script.headers = {"X-Request-ID": "the-api-echoes-one-too"}
+    response = staged.get("/api/", headers={"X-Request-ID": wanted})
+    assert response.headers["X-Request-ID"] == wanted
+    assert script.requests[0].headers["X-Request-ID"] == wanted
+    assert staged.log_line(f'"{wanted}"')["request_id"] == wanted
+
+
+@pytest.mark.parametrize("wanted", ["", "x" * 65, "a b", 'a"b', "é".encode("latin-1").decode("latin-1")])
+def test_ill_formed_request_id_is_replaced(staged: Front, script: ScriptedApi, wanted: str) -> None:
+    response = staged.get("/api/", headers={"X-Request-ID": wanted})
+    given = response.headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{32}", given)
+    assert script.requests[0].headers["X-Request-ID"] == given
+
+
+def test_request_id_is_the_same_in_the_logs_of_both(site: Front, api: str) -> None:
+    response = site.get("/api/unknown")
+    assert response.json()["request_id"] == response.headers["X-Request-ID"]
+    assert site.log_line(response.headers["X-Request-ID"])["upstream"] == api
+
+
+def test_log_line(staged: Front, script: ScriptedApi) -> None:
+    script.gate.clear()
+    threading.Timer(0.15, script.gate.set).start()
+    response = staged.request("POST", "/api/é?secret=1", headers={"X-Request-ID": "one"})
+    line = staged.log_line('"one"')
+    assert abs(time.time() - time.mktime(time.strptime(line["ts"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone) < 60
+    assert re.fullmatch(r".{19}\.\d{3}\+00:00", line["ts"])
+    assert (line["level"], line["msg"], line["method"], line["path"]) == ("info", "request", "POST", "/api/%C3%A9")
+    assert line["status"] == response.status_code == 200
+    assert 140 <= line["duration_ms"] < 2000
+    assert line["bytes"] > len(response.content)
+    assert line["upstream_status"] == "200"
+    assert abs(float(line["upstream_duration_s"]) * 1000 - line["duration_ms"]) < 100
+
+
+def test_log_tells_the_method_that_was_sent(lonely: Front) -> None:
+    refused = lonely.request("POST", "/app.css")
+    line = lonely.log_line(refused.headers["X-Request-ID"])
+    assert (line["method"], line["path"], line["status"], line["level"]) == ("POST", "/app.css", 405, "info")
+    failed = lonely.get("/api/")
+    assert lonely.log_line(failed.headers["X-Request-ID"])["level"] == "error"
+
+
+def test_every_access_line_is_json_and_probes_leave_none(staged: Front) -> None:
+    staged.get("/healthz")
+    staged.send(b'GET /"\\ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    staged.send(b'\x16\x03\x01 "\\\xff\r\n\r\n')
+    last = staged.get("/missing")
+    staged.log_line(last.headers["X-Request-ID"])
+    lines = [json.loads(line) for line in staged.log.read_text().splitlines()]
+    assert [(line["path"], line["status"]) for line in lines] == [('/"\\', 404), ("", 400), ("/missing", 404)]
+
+
+def test_dotfile_that_exists_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = shutil.copytree(front.SITE, tmp_path / "site")
+    (site / ".env").write_text("secret")
+    monkeypatch.setattr(front, "SITE", site)
+    with running_front(tmp_path, "127.0.0.1:1") as running:
+        assert running.get("/app.css").status_code == 200
+        assert running.get("/.env").status_code == 404
+
+
+def test_page_is_served_without_an_api(lonely: Front) -> None:
+    assert "DataPress – POC" in lonely.get("/").text
+    assert lonely.get("/healthz").text == "ok\n"
+
+
+def test_api_down_is_a_problem_document(lonely: Front) -> None:
+    started = time.monotonic()
+    response = lonely.get("/api/")
+    assert time.monotonic() - started < 1
+    assert (response.status_code, response.headers["Content-Type"]) == (502, PROBLEM)
+    assert response.headers["Retry-After"] == "5"
+    assert_hardened(response)
+
+
+def test_api_answers_of_its_own_pass_unchanged(staged: Front, script: ScriptedApi) -> None:
+    script.answer(503, b'{"detail": "mine"}', PROBLEM)
+    response = staged.get("/api/")
+    assert (response.status_code, response.content) == (503, b'{"detail": "mine"}')
+    assert "Retry-After" not in response.headers
+    assert_hardened(response)
+
+
+def test_body_of_the_size_limit_passes(staged: Front, script: ScriptedApi) -> None:
+    assert staged.request("POST", "/api/", data=b"x" * 65_536).status_code == 200
+    assert staged.request("POST", "/api/", data=b"x" * 65_537).status_code == 413
+    assert len(script.requests) == 1
+
+
+def test_upstream_connections_are_kept(staged: Front, script: ScriptedApi) -> None:
+    for _ in range(9):
+        staged.get("/api/")
+    assert len({received.peer for received in script.requests}) <= 2  # one for each of the two workers
+
+
+def test_kept_connections_end_before_a_leaving_pod_does() -> None:
+    """Each kept connection lasts at most keepalive_time + keepalive_timeout, and must not outlast the preStop sleep."""
+    times = [
+        int(seconds)
+        for seconds in re.findall(r"^ +keepalive_(?:time|timeout) (\d+)s", front.TEMPLATE.read_text(), re.M)
+    ]
+    towards_api, towards_clients = times[:2], times[2:]
+    for name, kept in (("api", towards_api), ("front", towards_clients)):
+        deployment = yaml.safe_load((REPOSITORY / "deploy" / "base" / name / "deployment.yaml").read_text())
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        assert len(kept) == 2
+        assert sum(kept) < container["lifecycle"]["preStop"]["sleep"]["seconds"], name
+
+
+@pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("POST", 1)])
+def test_only_what_is_safe_to_repeat_is_repeated(tmp_path: Path, method: str, tries: int) -> None:
+    script = ScriptedApi(hang_up=True)
+    with scripted_server(script) as one, scripted_server(script) as other:
+        servers = f"127.0.0.1:{one} max_fails=0; server 127.0.0.1:{other}"
+        with running_front(tmp_path, servers) as running:
+            assert running.request(method, "/api/").status_code == 502
+    assert len(script.requests) == tries
+
+
+def test_stop_finishes_what_runs(tmp_path: Path) -> None:
+    script = ScriptedApi()
+    script.gate.clear()
+    with (
+        scripted_server(script) as port,
+        running_front(tmp_path, f"127.0.0.1:{port}") as running,
+        ThreadPoolExecutor() as pool,
+    ):
+        answer = pool.submit(running.get, "/api/")
+        while not script.requests:
+            time.sleep(0.01)
+        running.process.send_signal(signal.SIGQUIT)
+        wait_until_refused(running)
+        script.gate.set()
+        assert answer.result().status_code == 200
+        assert running.process.wait(5) == 0
+
+
+def wait_until_refused(running: Front) -> None:
+    with contextlib.suppress(requests.ConnectionError):
+        while True:
+            running.get("/healthz")
+
+
+def test_configuration_is_valid_and_lint_finds_nothing(tmp_path: Path) -> None:
+    command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=1, config_dir=tmp_path)
+    subprocess.run([*command, "-t", "-q"], check=True)
+    # proxy_pass_normalized warns of encoded slashes in a path, which NGINX decodes: no path of the API holds one.
+    gixy = [f"{VENV_BIN}/gixy", "--skips", "proxy_pass_normalized", f"{tmp_path}/nginx.conf"]
+    lint = subprocess.run(gixy, capture_output=True, text=True, check=False)
+    assert "No issues found" in lint.stdout, lint.stdout
