@@ -37,15 +37,15 @@ bench: ## measure the API behind NGINX against other servers
 	@python -m tools.bench
 
 deploy: ## build the images and bring ENV to the cluster of the current context
-	@tools/setup.sh run
-	@python -m tools.deploy apply $(ENV)
+	@tools/setup.sh deploy
+	@python -m tools.deploy up $(ENV)
 
 undeploy: ## take ENV off the cluster of the current context
-	@tools/setup.sh run
-	@python -m tools.deploy delete $(ENV)
+	@tools/setup.sh deploy
+	@python -m tools.deploy down $(ENV)
 
 cluster: ## make a local cluster with kind
-	@tools/setup.sh run
+	@tools/setup.sh deploy
 	@python -m tools.cluster
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

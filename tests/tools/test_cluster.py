@@ -1,0 +1,88 @@
+"""`make cluster`, with programs that stand in for kind and Docker."""
+
+import pytest
+import yaml
+
+from tests.tools.conftest import Fakes, rendered
+from tools.cluster import CONFIG, cluster
+from tools.command import run_program
+from tools.render import environments
+
+NETWORK = {"network inspect": (0, "fc00:f853::1 172.18.0.1")}
+UP = {"version": (0, "29.0.0"), "container inspect": (1, "no such container"), **NETWORK}
+
+
+def test_a_new_cluster_is_made_as_its_file_says(fakes: Fakes, capsys: pytest.CaptureFixture[str]) -> None:
+    fakes.add("docker", UP)
+    fakes.add("kind", {"get clusters": (0, "another\ndatapress-2"), "get nodes": (0, "datapress-control-plane")})
+    assert run_program("cluster", cluster) == 0
+    assert fakes.calls("kind")[1] == f"kind create cluster --config {CONFIG} --wait 120s"
+    assert fakes.calls("docker run") == [
+        "docker run --detach --publish 127.0.0.1:5001:5000 --network kind --name datapress-registry registry:3"
+    ]
+    told = capsys.readouterr().out
+    assert "make deploy" in told
+    assert "REGISTRY=localhost:5001 NODE_ADDRESS=127.0.0.1 HOST_ADDRESS=172.18.0.1" in told
+
+
+def test_every_node_looks_into_the_registry_first(fakes: Fakes) -> None:
+    """For what is pushed there by its own name, and for what the overlays name."""
+    fakes.add("docker", UP)
+    fakes.add("kind", {"get clusters": (0, ""), "get nodes": (0, "one two")})
+    assert run_program("cluster", cluster) == 0
+    written = [(words[3], words[-1]) for words in map(str.split, fakes.calls("docker exec"))]
+    assert written == [
+        (node, f">/etc/containerd/certs.d/{registry}/hosts.toml")
+        for node in ("one", "two")
+        for registry in ("localhost:5001", "ghcr.io")
+    ]
+
+
+def test_a_cluster_that_is_there_is_kept(fakes: Fakes) -> None:
+    fakes.add("docker", {"version": (0, "29.0.0"), **NETWORK})
+    fakes.add("kind", {"get clusters": (0, "another\ndatapress"), "get nodes": (0, "datapress-control-plane")})
+    assert run_program("cluster", cluster) == 0
+    assert fakes.calls("kind")[1] == "kind export kubeconfig --name datapress"
+    assert fakes.calls("docker start") == ["docker start datapress-registry"]
+    assert not fakes.calls("docker run")
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        ({}, "the command 'docker' is missing: install it"),
+        ({"docker": {"version": (1, "Cannot connect")}}, "the Docker daemon does not answer: start it"),
+        ({"docker": UP}, "the command 'kind' is missing: install 0.27 or later"),
+    ],
+)
+def test_what_is_missing_is_told(
+    fakes: Fakes, capsys: pytest.CaptureFixture[str], there: dict[str, dict[str, tuple[int, str]]], told: str
+) -> None:
+    for name, answers in there.items():
+        fakes.add(name, answers)
+    assert run_program("cluster", cluster) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"cluster: error: {told}")
+
+
+@pytest.mark.parametrize("step", ["get clusters", "create cluster", "get nodes", "network inspect", "docker exec"])
+def test_what_kind_or_docker_cannot_do_fails(fakes: Fakes, capfd: pytest.CaptureFixture[str], step: str) -> None:
+    said = {step: (1, "their own words")}
+    fakes.add("docker", said | UP if step not in UP else UP | said)
+    fakes.add("kind", said if step == "get nodes" else said | {"get nodes": (0, "one")})
+    assert run_program("cluster", cluster) == 1
+    assert "their own words" in capfd.readouterr().err
+
+
+def test_each_node_port_of_the_overlays_is_reachable_from_this_machine_alone() -> None:
+    (node,) = yaml.safe_load(CONFIG.read_text())["nodes"]
+    node_ports = {
+        port["nodePort"]
+        for environment in environments()
+        for item in rendered(environment)
+        if item["kind"] == "Service"
+        for port in item["spec"]["ports"]
+        if "nodePort" in port
+    }
+    mapped = {(item["containerPort"], item["hostPort"], item["listenAddress"]) for item in node["extraPortMappings"]}
+    assert mapped == {(port, port, "127.0.0.1") for port in node_ports}

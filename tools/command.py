@@ -1,0 +1,93 @@
+"""What the programs of this package share: how they refuse, how they fail, and how they ask."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tools.render import OVERLAYS, RenderError, environments
+
+
+class RefusedError(Exception):
+    """What was asked for cannot be begun; the message says what is wrong, where, and what to do next."""
+
+
+class FailedError(Exception):
+    """What was begun did not succeed; the message says what, and where to look."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line; a wrong one gets one line, as everything that is refused here does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse."""
+        raise RefusedError(f"{message} ({self.format_usage().strip()})")
+
+
+def run_program(name: str, program: Callable[[], None]) -> int:
+    """Run a program and return its exit status: 0, 1 if it failed, 2 if it was refused, 130 on Ctrl-C."""
+    try:
+        program()
+    except (RefusedError, FailedError, RenderError) as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, RefusedError) else 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def overlay(environment: str) -> Path:
+    """Return the directory of an environment's overlay.
+
+    Raises:
+        RefusedError: if there is none; the message lists those there are.
+    """
+    known = environments()
+    if environment not in known:
+        raise RefusedError(f"ENV={environment} is no environment: take one of {', '.join(known)}, as in ENV={known[0]}")
+    return OVERLAYS / environment
+
+
+def require(command: str, how: str) -> None:
+    """Make sure that a command is there; `how` says how to install it.
+
+    Raises:
+        RefusedError: if it is missing.
+    """
+    if shutil.which(command) is None:
+        raise RefusedError(f"the command '{command}' is missing: {how}")
+
+
+def require_docker() -> None:
+    """Make sure that images can be built.
+
+    Raises:
+        RefusedError: if the command is missing or its daemon does not answer.
+    """
+    require("docker", "install it (https://docs.docker.com/engine/install/)")
+    if ask("docker", "version", "--format", "{{.Server.Version}}").returncode:
+        raise RefusedError(
+            "the Docker daemon does not answer: start it ('sudo systemctl start docker', or Docker Desktop)"
+        )
+
+
+def ask(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command that only looks, and return what it said."""
+    # Without an input, because kubectl would ask for a name and a password where its configuration has none.
+    return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def do(command: Sequence[str | Path]) -> None:
+    """Run a command that changes something; what it says goes to the terminal.
+
+    Raises:
+        FailedError: if it does not succeed.
+    """
+    # Python keeps what it printed for itself when it does not write to a terminal; the command does not wait for that.
+    sys.stdout.flush()
+    if status := subprocess.run(command, check=False).returncode:
+        raise FailedError(f"this ended with status {status}: {' '.join(map(str, command))}")

@@ -1,0 +1,101 @@
+"""The images of the product: which ones an overlay runs, what names their content, and how they are built."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.command import FailedError, RefusedError, ask, do
+from tools.render import REPOSITORY, Manifest
+
+SOURCES = "src"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that is built here.
+
+    Attributes:
+        name: its name in the manifests, registry included and tag not: ghcr.io/datapress/api
+        context: the directory it is built from
+    """
+
+    name: str
+    context: Path
+
+    def at(self, registry: str) -> str:
+        """Return its name in a registry (HOST[:PORT]); without one, the name that the manifests give it."""
+        return f"{registry}/{self.name.partition('/')[2]}" if registry else self.name
+
+
+def images_of(manifests: Iterable[Manifest]) -> list[Image]:
+    """Return the images of the Deployments' containers that are built here: src/ has a directory by their name."""
+    containers = [
+        container
+        for manifest in manifests
+        if manifest["kind"] == "Deployment"
+        for container in manifest["spec"]["template"]["spec"]["containers"]
+    ]
+    # A colon before a slash is that of the registry's port.
+    named = [(re.split(r"@|:(?!.*/)", item["image"])[0], REPOSITORY / SOURCES / item["name"]) for item in containers]
+    return [Image(name, context) for name, context in named if context.is_dir()]
+
+
+def version() -> str:
+    """Return the product's version, as pyproject.toml has it."""
+    return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])
+
+
+def revision(repository: Path = REPOSITORY) -> str:
+    """Return what names the sources' content: the commit and, if src/ differs from it, a hash of src/.
+
+    A tag made of it is never built twice with different content, so a cluster that has the tag has this content.
+
+    Raises:
+        RefusedError: if there is no commit.
+    """
+    head = ask("git", "rev-parse", "--verify", "HEAD", cwd=repository)
+    if head.returncode:
+        raise RefusedError(f"images are tagged by the commit, and Git names none: {head.stderr.strip()}; commit first")
+    commit = head.stdout.strip()
+    if not ask("git", "status", "--porcelain", "--", SOURCES, cwd=repository).stdout:
+        return commit
+    return f"{commit}-dirty-{_content_hash(repository)[:12]}"
+
+
+def _content_hash(repository: Path) -> str:
+    listed = ask("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", SOURCES, cwd=repository)
+    digest = hashlib.sha256()
+    for name in sorted(set(filter(None, listed.stdout.split("\0")))):
+        path = repository / name
+        # A deleted file is still in Git's list.
+        if path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{name}\0{path.stat().st_mode & 0o111:o}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def build(image: Image, reference: str, source: str) -> None:
+    """Build an image from the source that `revision` named.
+
+    Raises:
+        FailedError: if Docker cannot build it.
+    """
+    arguments = [f"--build-arg=VERSION={version()}", f"--build-arg=REVISION={source}"]
+    do(["docker", "build", *arguments, "--tag", reference, image.context])
+
+
+def digest_of(reference: str) -> str:
+    """Return the digest (sha256:…) under which a registry holds an image that was just pushed to it.
+
+    Raises:
+        FailedError: if Docker knows none.
+    """
+    repository = reference.rpartition(":")[0]
+    inspected = ask("docker", "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', reference)
+    for pushed in inspected.stdout.split():
+        if pushed.startswith(f"{repository}@"):
+            return pushed.partition("@")[2]
+    raise FailedError(f"Docker knows no digest of {reference}, which it has just pushed: {inspected.stderr.strip()}")

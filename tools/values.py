@@ -1,0 +1,70 @@
+"""The values of an overlay as its containers get them, read from the rendered manifests."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tools.command import RefusedError
+from tools.render import Manifest
+
+# https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#envvarsource-v1-core
+_SOURCES = {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
+
+
+def pod_of(manifests: Sequence[Manifest], deployment: str) -> dict[str, Any]:
+    """Return the specification of the pods of a Deployment."""
+    (found,) = [item for item in manifests if item["kind"] == "Deployment" and item["metadata"]["name"] == deployment]
+    pod: dict[str, Any] = found["spec"]["template"]["spec"]
+    return pod
+
+
+def data_of(manifests: Sequence[Manifest], kind: str, name: str) -> dict[str, str]:
+    """Return what a ConfigMap or a Secret holds, decoded.
+
+    Raises:
+        RefusedError: if it is not among the manifests.
+    """
+    for item in manifests:
+        if (item["kind"], item["metadata"]["name"]) == (kind, name):
+            data: dict[str, str] = item["data"]
+            return {key: base64.b64decode(value).decode() for key, value in data.items()} if kind == "Secret" else data
+    raise RefusedError(
+        f"the overlay uses the {kind} '{name}' and does not make it: see the generators in its kustomization.yaml"
+    )
+
+
+def environment_of(manifests: Sequence[Manifest], container: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that Kubernetes sets in a container, without those that tell about its pod.
+
+    Raises:
+        RefusedError: if the ConfigMap or Secret that a variable is taken from does not have it.
+    """
+    values = {item["name"]: item["value"] for item in container["env"] if "value" in item}
+    for item in container["env"]:
+        for source, kind in _SOURCES.items():
+            if reference := item.get("valueFrom", {}).get(source):
+                values[item["name"]] = _entry(manifests, kind, reference["name"], reference["key"])
+    return values
+
+
+def configuration_of(manifests: Sequence[Manifest], pod: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that a pod's containers get from ConfigMaps: name and content of each.
+
+    Raises:
+        RefusedError: if a ConfigMap does not have one of them.
+    """
+    return {
+        item["path"]: _entry(manifests, "ConfigMap", volume["configMap"]["name"], item["key"])
+        for volume in pod["volumes"]
+        if "configMap" in volume
+        for item in volume["configMap"]["items"]
+    }
+
+
+def _entry(manifests: Sequence[Manifest], kind: str, name: str, key: str) -> str:
+    data = data_of(manifests, kind, name)
+    if key not in data:
+        raise RefusedError(
+            f"the overlay's {kind} '{name}' has no '{key}', which a container uses: add it in its kustomization.yaml"
+        )
+    return data[key]
