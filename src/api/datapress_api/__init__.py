@@ -1,0 +1,1 @@
+"""DataPress' API: a Flask application, and what gunicorn needs to serve it."""

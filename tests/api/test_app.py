@@ -1,0 +1,196 @@
+"""The application by itself: answers, problem documents, request ids, log lines, metrics."""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from datapress_api import logs
+from datapress_api.app import LARGEST_BODY, create_app
+from datapress_api.settings import Settings
+
+
+def metrics_of(client: FlaskClient, settings: Settings) -> dict[tuple[str, ...], float]:
+    """Return the samples by name and label values."""
+    text = client.get("/metrics", base_url=f"http://localhost:{settings.metrics_port}").text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_index_tells_who_and_when(client: FlaskClient) -> None:
+    answer = client.get("/")
+    assert answer.content_type == "application/json"
+    assert answer.json is not None
+    assert answer.json.keys() == {"service", "ts"}
+    assert answer.json["service"] == "api"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", answer.json["ts"])
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(answer.json["ts"])) < timedelta(seconds=5)
+
+
+def test_health(client: FlaskClient) -> None:
+    assert client.get("/health").json == {"status": "ok"}
+
+
+def test_version_comes_from_the_settings(client: FlaskClient) -> None:
+    assert client.get("/version").json == {"version": "1.2.3", "revision": "0a1b2c3", "environment": "recette"}
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_no_answer_may_be_cached(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "title", "detail"),
+    [
+        (
+            "GET",
+            "/nothing",
+            404,
+            "Not Found",
+            "There is nothing at this path. There is something at: /, /health, /version",
+        ),
+        (
+            "GET",
+            "/health/",
+            404,
+            "Not Found",
+            "There is nothing at this path. There is something at: /, /health, /version",
+        ),
+        (
+            "GET",
+            "/metrics",
+            404,
+            "Not Found",
+            "There is nothing at this path. There is something at: /, /health, /version",
+        ),
+        (
+            "POST",
+            "/version",
+            405,
+            "Method Not Allowed",
+            "This path does not take this method. It takes: GET, HEAD, OPTIONS",
+        ),
+    ],
+)
+def test_errors_are_problem_documents(
+    client: FlaskClient, method: str, path: str, status: int, title: str, detail: str
+) -> None:
+    answer = client.open(path, method=method, headers={"X-Request-ID": "abc"})
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert json.loads(answer.data) == {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": "abc",
+    }
+
+
+def test_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+    assert set(client.delete("/").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing"])
+def test_large_body_is_refused_everywhere(client: FlaskClient, path: str) -> None:
+    assert client.get(path, data=b"x" * (LARGEST_BODY + 1)).status_code == 413
+    assert client.get(path, data=b"x" * LARGEST_BODY).status_code in {200, 404}
+
+
+def test_fault_of_ours_is_logged_and_not_told(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> str:
+        raise RuntimeError("internal matter")
+
+    app.add_url_rule("/fail", view_func=fail)
+    handler = logging.StreamHandler()  # made now, so that it writes to what capsys reads
+    handler.setFormatter(logs.JsonFormatter())
+    app.logger.addHandler(handler)
+    try:
+        answer = app.test_client().get("/fail", headers={"X-Request-ID": "abc"})
+    finally:
+        app.logger.removeHandler(handler)
+    assert answer.status_code == 500
+    assert answer.content_type == "application/problem+json"
+    assert "internal matter" not in answer.text
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["request_id"], line["path"]) == ("error", "abc", "/fail")
+    assert "RuntimeError: internal matter" in line["traceback"]
+
+
+@pytest.mark.parametrize("given", ["a", "0123-abc_DEF.9", "x" * 64])
+def test_well_formed_request_id_is_taken_over(client: FlaskClient, given: str) -> None:
+    assert client.get("/", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "é", '"}', "a,b"])
+def test_other_request_ids_are_replaced(client: FlaskClient, given: str) -> None:
+    made = {client.get("/", headers={"X-Request-ID": given}).headers["X-Request-ID"] for _ in range(3)}
+    assert len(made) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in made)
+
+
+@pytest.fixture
+def access_lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, Any]]]:
+    lines: list[tuple[int, dict[str, Any]]] = []
+    monkeypatch.setattr("datapress_api.observer.write_access", lambda level, fields: lines.append((level, fields)))
+    monkeypatch.setattr(logging.getLogger("datapress_api.observer"), "isEnabledFor", lambda _level: True)
+    return lines
+
+
+def test_each_request_is_logged(client: FlaskClient, access_lines: list[tuple[int, dict[str, Any]]]) -> None:
+    client.post("/nothing?name=personal", headers={"X-Request-ID": "abc"})
+    [(level, fields)] = access_lines
+    duration = fields.pop("duration_ms")
+    assert 0 < duration < 5000
+    assert level == logging.INFO
+    assert fields == {"request_id": "abc", "method": "POST", "path": "/nothing", "status": 404}
+
+
+@pytest.mark.parametrize(("method", "level"), [("GET", logging.DEBUG), ("DELETE", logging.INFO)])
+def test_probes_that_succeed_are_logged_for_debugging_only(
+    client: FlaskClient, access_lines: list[tuple[int, dict[str, Any]]], method: str, level: int
+) -> None:
+    client.open("/health", method=method)
+    assert [line[0] for line in access_lines] == [level]
+
+
+def test_requests_are_counted_by_method_route_and_status(client: FlaskClient, settings: Settings) -> None:
+    for _ in range(3):
+        client.get("/version")
+    client.delete("/version")
+    samples = metrics_of(client, settings)
+    assert samples["http_requests_total", "GET", "/version", "200"] == 3
+    assert samples["http_requests_total", "DELETE", "unmatched", "405"] == 1
+    assert samples["http_request_duration_seconds_count", "GET", "/version"] == 3
+    assert 0 < samples["http_request_duration_seconds_sum", "GET", "/version"] < 5
+
+
+def test_a_client_cannot_make_time_series(client: FlaskClient, settings: Settings) -> None:
+    for number in range(5):
+        client.open(f"/{number}", method=f"M{number}")
+    counts = {key: value for key, value in metrics_of(client, settings).items() if key[0] == "http_requests_total"}
+    assert counts == {("http_requests_total", "OTHER", "unmatched", "404"): 5}
+
+
+def test_metrics_port_has_the_metrics_alone(client: FlaskClient, settings: Settings) -> None:
+    base_url = f"http://localhost:{settings.metrics_port}"
+    assert client.get("/metrics", base_url=base_url).content_type.startswith("text/plain")
+    for path in ["/", "/health", "/version"]:
+        answer = client.get(path, base_url=base_url)
+        assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+
+
+def test_applications_do_not_share_counters(app: Flask, settings: Settings) -> None:
+    app.test_client().get("/")
+    other = create_app(settings).test_client()
+    assert ("http_requests_total", "GET", "/", "200") not in metrics_of(other, settings)

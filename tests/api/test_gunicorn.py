@@ -1,0 +1,269 @@
+"""The API as it runs: gunicorn with our configuration and worker, in a process of its own."""
+
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.api.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, free_port, read_answer, wait_until
+
+StartServer = Callable[..., Server]
+MIB = 1024 * 1024
+SLOW_REQUEST = b"POST /version HTTP/1.1\r\nHost: test\r\nX-Request-ID: slow\r\nContent-Length: 4\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"DB_PASSWORD": PASSWORD}, "APP_ENV is not set: it must be one of dev, recette, production"),
+        ({"APP_ENV": "dev"}, "DB_PASSWORD is not set"),
+        ({"APP_ENV": "production", "DB_PASSWORD": PASSWORD}, "DB_PASSWORD holds a dummy"),
+        (GOOD_ENVIRON | {"API_PORT": "eighty"}, "API_PORT holds 'eighty'"),
+    ],
+)
+def test_wrong_environment_ends_the_start_with_one_line(environ: dict[str, str], named: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", CONFIGURATION],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert not done.stdout
+    [line] = done.stderr.splitlines()
+    assert json.loads(line)["msg"].startswith(named)
+    assert json.loads(line)["level"] == "critical"
+    assert PASSWORD not in line
+
+
+def test_starts_in_its_directory_without_arguments() -> None:
+    environ = GOOD_ENVIRON | {"API_PORT": str(free_port()), "METRICS_PORT": str(free_port())}
+    command = [sys.executable, "-m", "gunicorn", "--check-config"]
+    subprocess.run(command, env=environ, cwd=CONFIGURATION.parent, timeout=10, check=True)
+
+
+def test_taken_port_is_named(server: Server, tmp_path: Path) -> None:
+    process = Server(tmp_path, CONFIGURATION, API_PORT=str(server.port))
+    wait_until(lambda: "Connection in use" in process.output())
+    process.process.kill()
+    process.process.wait()
+    assert any(str(server.port) in line["msg"] and line["level"] == "error" for line in process.lines())
+
+
+def test_each_port_has_its_own(server: Server) -> None:
+    assert server.request("/version").json == {"version": "1.2.3", "revision": "0a1b2c3", "environment": "dev"}
+    assert server.request("/metrics").status == 404
+    assert b"http_requests_total" in server.request("/metrics", port=server.metrics_port).body
+    assert server.request("/", port=server.metrics_port).status == 404
+
+
+def test_no_header_chooses_the_port(server: Server) -> None:
+    for target in ["/metrics", f"http://localhost:{server.metrics_port}/metrics"]:
+        forged = [
+            f"Host: localhost:{server.metrics_port}",
+            f"X-Forwarded-Port: {server.metrics_port}",
+            f"Server-Port: {server.metrics_port}",
+            f"Forwarded: host=localhost:{server.metrics_port}",
+        ]
+        request = "\r\n".join([f"GET {target} HTTP/1.1", *forged, "", ""])
+        assert server.send(request.encode()).status == 404
+
+
+def test_no_header_changes_the_path(server: Server) -> None:
+    assert server.request("/health", "Script-Name: /health", "Path-Info: /version", "SCRIPT_NAME: /health").json == {
+        "status": "ok"
+    }
+
+
+def test_a_request_leaves_one_line_without_personal_data(server: Server) -> None:
+    server.request("/version?name=personal", "X-Request-ID: one-line")
+    [line] = server.lines_of("one-line")
+    assert line.keys() == {"ts", "level", "msg", "request_id", "method", "path", "status", "duration_ms"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["ts"])
+    assert (line["level"], line["method"], line["path"], line["status"]) == ("info", "GET", "/version", 200)
+    assert "127.0.0.1" not in json.dumps(line)
+    assert "personal" not in server.output()
+
+
+def test_probes_are_not_logged(server: Server) -> None:
+    server.request("/health", "X-Request-ID: probe")
+    server.request("/", "X-Request-ID: after-the-probe")
+    server.lines_of("after-the-probe")
+    assert '"probe"' not in server.output()
+
+
+def test_at_debug_everything_is_logged_but_the_password(start_server: StartServer) -> None:
+    server = start_server(LOG_LEVEL="debug")
+    server.request("/health", "X-Request-ID: probe")
+    assert server.lines_of("probe")[-1]["level"] == "debug"
+    assert PASSWORD not in server.output()
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: test\r\n"
+CHUNK = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+UNREADABLE = {
+    "request line": (b"nonsense\r\n\r\n", 400),
+    "HTTP version": (b"GET / HTTP/9.9\r\n\r\n", 400),
+    "header name": (HEAD + b"Bad Header: x\r\n\r\n", 400),
+    "header value": (HEAD + b"A: \x00\r\n\r\n", 400),
+    "long path": (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", 414),
+    "long header": (HEAD + b"A: " + b"x" * 9000 + b"\r\n\r\n", 431),
+    "transfer coding": (HEAD + b"Transfer-Encoding: wonderful\r\n\r\n", 501),
+    "expectation": (HEAD + b"Expect: wonders\r\n\r\n", 417),
+    "announced body": (HEAD + b"Content-Length: 65537\r\n\r\n", 413),
+    "chunked body": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 5 * CHUNK, 413),
+}
+
+
+@pytest.mark.parametrize(("sent", "status"), UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_cannot_be_read_is_answered_with_a_problem_document(server: Server, sent: bytes, status: int) -> None:
+    answer = server.send(sent)
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["status"] == status
+    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+    assert "127.0.0.1" not in json.dumps(server.lines_of(answer.headers["X-Request-ID"]))
+
+
+def test_connection_is_kept(server: Server) -> None:
+    with server.connect() as connection:
+        for path in [b"/", b"/health", b"/nothing", b"/version"]:
+            connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert read_answer(connection).headers["Connection"] == "keep-alive"
+
+
+def test_requests_sent_at_once_are_all_answered(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n" * 3)
+        received = b""
+        while received.count(b'{"status":"ok"}') < 3:
+            received += connection.recv(4096)
+
+
+def test_a_request_that_comes_in_pieces_is_answered(server: Server) -> None:
+    with server.connect() as connection:
+        for piece in [b"GET /hea", b"lth HTTP/1.1\r\n", b"Host: test\r\n", b"\r\n"]:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        assert read_answer(connection).json == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: test\r\n", SLOW_REQUEST, b"\r\n\r\n"],
+    ids=["silent", "line", "head", "body", "nothing"],
+)
+def test_slow_connections_do_not_delay_a_probe(start_server: StartServer, sent: bytes) -> None:
+    server = start_server()
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(server.connect()).sendall(sent)
+        time.sleep(0.1)
+        begin = time.monotonic()
+        assert server.request("/health").status == 200
+        assert time.monotonic() - begin < 2
+
+
+def test_connections_that_wait_are_served_in_turn(start_server: StartServer) -> None:
+    """Those that come while the worker is busy do not wait until those that it has send no more requests."""
+    server = start_server()
+    [worker] = server.workers()
+    request = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        os.kill(worker, signal.SIGSTOP)
+        connections = [stack.enter_context(server.connect()) for _ in range(20)]
+        for connection in connections:
+            connection.sendall(request)
+            selector.register(connection, selectors.EVENT_READ)
+        os.kill(worker, signal.SIGCONT)
+        answers = dict.fromkeys(connections, 0)
+        while not all(answers.values()):
+            for key, _ in selector.select(timeout=10):
+                connection = cast("socket.socket", key.fileobj)
+                read_answer(connection)
+                answers[connection] += 1
+                connection.sendall(request)
+        assert max(answers.values()) <= 5
+
+
+def test_sigterm_lets_a_request_in_flight_finish(start_server: StartServer) -> None:
+    server = start_server()
+    with server.connect() as connection:
+        connection.sendall(SLOW_REQUEST + b"xx")
+        time.sleep(0.2)  # until a thread has begun to read the body
+        server.process.terminate()
+        wait_until(lambda: "Handling signal: term" in server.output())
+        connection.sendall(b"xx")
+        answer = read_answer(connection)
+    assert answer.status == 405
+    assert server.process.wait(timeout=10) == 0
+    assert server.lines()
+
+
+def test_killed_worker_is_replaced(start_server: StartServer) -> None:
+    server = start_server()
+    [worker] = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: server.workers() not in ([], [worker]))
+    assert server.request("/health").status == 200  # the listening sockets are the arbiter's: nobody was refused
+    assert b"http_requests_total" in server.request("/metrics", port=server.metrics_port).body
+
+
+def test_memory_stays_small(start_server: StartServer) -> None:
+    """The whole pod may take 80 MiB; this is the sum of both processes, shared pages counted once."""
+    server = start_server()
+    with server.connect() as connection:
+        for _ in range(10_000):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            while not connection.recv(4096).endswith(b"}\n"):
+                pass
+    pids = [server.process.pid, *server.workers()]
+    assert sum(resident_bytes(pid) for pid in pids) < 80 * MIB
+
+
+def resident_bytes(pid: int) -> int:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Pss: +(\d+) kB", text, re.MULTILINE)[1]) * 1024  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("address", "host"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_listens_on_the_address_given(address: str, host: str) -> None:
+    environ = GOOD_ENVIRON | {"BIND_ADDRESS": address, "API_PORT": "8000", "METRICS_PORT": "9100"}
+    assert printed_configuration(environ)["bind"] == f"['{host}:8000', '{host}:9100']"
+
+
+def test_configuration_suits_the_front_and_the_pod(server: Server) -> None:
+    config = printed_configuration(server.environ)
+    assert int(config["keepalive"]) > 5, "NGINX keeps idle connections for 5 s"
+    assert int(config["graceful_timeout"]) <= 45 - 10, "grace period of the pod, less its preStop sleep"
+    assert config["workers"] == "1", "each worker would have its own counters"
+    assert config["control_socket_disable"] == "True"
+    assert config["worker_tmp_dir"] == "/dev/shm"
+    assert config["preload_app"] == "True"
+
+
+def printed_configuration(environ: dict[str, str]) -> dict[str, str]:
+    """Return gunicorn's settings as it prints them itself."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", CONFIGURATION, "--print-config"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    return dict(re.findall(r"^(\w+) += (.*)$", done.stdout, re.MULTILINE))
