@@ -194,6 +194,7 @@ def prepare_api(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Comm
         **environment_of(manifests, container),
         "API_PORT": str(ports["API_PORT"]),
         "METRICS_PORT": str(ports["METRICS_PORT"]),
+        "BIND_ADDRESS": "127.0.0.1",
     }
     return Command("api", [str(VENV_BIN / "gunicorn")], environment, API, sources=API)
 

@@ -224,7 +224,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("name", PORTS)
-@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 # what a server of another kind may do
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])  # what a server of another kind may do
 def test_a_port_in_use_is_told_before_anything_starts(refusal: Callable[..., str], name: str, address: str) -> None:
     with socket.create_server((address, 0)) as taken:
         port = taken.getsockname()[1]
