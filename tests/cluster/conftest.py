@@ -1,0 +1,187 @@
+"""A real cluster, the images in its registry, and both overlays applied as a user applies them.
+
+Needs Docker and, in the environment:
+    KUBECONFIG    the cluster; it must enforce NetworkPolicy
+    REGISTRY      host:port of a registry from which its nodes take every ghcr.io image too
+    NODE_ADDRESS  where this machine reaches the cluster's NodePorts
+    HOST_ADDRESS  where pods reach this machine
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.command import do
+from tools.images import build, images_of
+from tools.probe import answers
+from tools.render import OVERLAYS, Manifest, environments, kubectl, render
+
+VARIABLES = ("KUBECONFIG", "REGISTRY", "NODE_ADDRESS", "HOST_ADDRESS")
+DEPLOYMENTS = ["datapress-api", "datapress-front"]
+ROLLOUT_SECONDS = 180
+MEASURES = pytest.StashKey[list[tuple[str, str]]]()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a user has: kubectl, a registry to push to, and the addresses of a node and of this machine."""
+
+    registry: str
+    node_address: str
+    host_address: str
+
+    def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:
+        """Run kubectl and return what it prints; an error of its own fails the test with its words."""
+        done = self.try_kubectl(*arguments, stdin=stdin)
+        assert done.returncode == 0, f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}"
+        return done.stdout
+
+    def try_kubectl(self, *arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([kubectl(), *arguments], input=stdin, capture_output=True, text=True, check=False)
+
+    def objects(self, kind: str, namespace: str, *arguments: str) -> list[dict[str, Any]]:
+        listed = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *arguments))
+        items: list[dict[str, Any]] = listed["items"]
+        return items
+
+    def pods(self, namespace: str, name: str) -> list[dict[str, Any]]:
+        """Return the pods of a Deployment that are not on their way out."""
+        pods = self.objects("pods", namespace, "-l", f"app.kubernetes.io/name={name}")
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def wait_for_rollout(self, namespace: str, *names: str) -> None:
+        for name in names or DEPLOYMENTS:
+            self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, f"--timeout={ROLLOUT_SECONDS}s")
+
+    def url(self, namespace: str) -> str:
+        service = json.loads(self.kubectl("get", "service", "datapress-front", "-n", namespace, "-o", "json"))
+        return f"http://{self.node_address}:{service['spec']['ports'][0]['nodePort']}"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One overlay on the cluster."""
+
+    cluster: Cluster
+    name: str
+    seconds_to_answer: float  # from the start of `kubectl apply -k` to the API's first answer through the front
+
+    @property
+    def namespace(self) -> str:
+        return f"datapress-{self.name}"
+
+    @property
+    def url(self) -> str:
+        return self.cluster.url(self.namespace)
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        return self.cluster.pods(self.namespace, name)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster, without anything of the product before the first test and after the last."""
+    missing = [name for name in VARIABLES if not os.environ.get(name)]
+    if missing:
+        pytest.exit(f"set {', '.join(missing)}: the README's section on tests says to what", returncode=2)
+    found = Cluster(os.environ["REGISTRY"], os.environ["NODE_ADDRESS"], os.environ["HOST_ADDRESS"])
+    answer = found.try_kubectl("version")
+    if answer.returncode:
+        pytest.exit(f"no cluster answers by {os.environ['KUBECONFIG']}: {answer.stderr.strip()}", returncode=2)
+    _clean(found)
+    yield found
+    _clean(found)
+
+
+def _clean(cluster: Cluster) -> None:
+    """Delete what an earlier run left and wait for what is going; all at once, as a namespace takes half a minute."""
+    namespaces = [f"namespace/datapress-{name}" for name in environments()]
+    cluster.kubectl("delete", *namespaces, "--ignore-not-found", f"--timeout={ROLLOUT_SECONDS}s")
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> dict[str, str]:
+    """Build what the overlays ask for, push it, and return the pushed references by the Deployment's name."""
+    pushed: dict[str, str] = {}
+    for deployment in _deployments():
+        (image,) = images_of([deployment])
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        tag = container["image"].partition("@")[0].rpartition(":")[2]
+        reference = f"{image.at(cluster.registry)}:{tag}"
+        if reference not in pushed.values():
+            build(image, reference, tag.removeprefix("sha-"))
+            do(["docker", "push", "--quiet", reference])
+        pushed[deployment["metadata"]["name"]] = reference
+    return pushed
+
+
+def _deployments() -> list[Manifest]:
+    """Return the Deployments of every environment."""
+    manifests = [manifest for environment in environments() for manifest in render(OVERLAYS / environment)]
+    return [manifest for manifest in manifests if manifest["kind"] == "Deployment"]
+
+
+def _release(cluster: Cluster, name: str) -> Iterator[Release]:
+    started = time.monotonic()
+    try:
+        cluster.kubectl("apply", "-k", OVERLAYS / name)
+        _wait_until_served(f"{cluster.url(f'datapress-{name}')}/api/")
+        yield Release(cluster, name, time.monotonic() - started)
+    finally:
+        cluster.kubectl("delete", "-k", OVERLAYS / name, "--ignore-not-found", "--wait=false")
+
+
+def _wait_until_served(url: str) -> None:
+    deadline = time.monotonic() + ROLLOUT_SECONDS
+    while not answers(url):
+        assert time.monotonic() < deadline, f"{url} does not answer after {ROLLOUT_SECONDS} s"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def recette(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    assert images
+    yield from _release(cluster, "recette")
+
+
+@pytest.fixture(scope="session")
+def dev(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    assert images
+    yield from _release(cluster, "dev")
+
+
+@pytest.fixture
+def restored(dev: Release) -> Iterator[Release]:
+    """The dev environment, put back as the repository has it after the test."""
+    dev.cluster.wait_for_rollout(dev.namespace)
+    yield dev
+    dev.cluster.kubectl("apply", "-k", OVERLAYS / "dev")
+    dev.cluster.wait_for_rollout(dev.namespace)
+
+
+@pytest.fixture(scope="session")
+def measure(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
+    """Keep a figure for the table that closes the run."""
+    measures = pytestconfig.stash.setdefault(MEASURES, [])
+
+    def keep(what: str, figure: str) -> None:
+        measures.append((what, figure))
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the figures measured in this run."""
+    measures = config.stash.get(MEASURES, [])
+    if not measures:
+        return
+    terminalreporter.section("measured on this cluster")
+    for what, figure in measures:
+        terminalreporter.write_line(f"{what:<70} {figure:>12}")

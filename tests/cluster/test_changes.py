@@ -1,0 +1,101 @@
+"""What a change of the overlay, of the API's address or of its being there does to those who use the page."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.cluster.conftest import Release
+from tests.cluster.test_overlays import press_button
+from tools.render import OVERLAYS
+
+API = "datapress-api"
+
+
+def eventually(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until something holds; fail with `what` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.2)
+
+
+def test_a_changed_value_rolls_the_pods(restored: Release, tmp_path: Path) -> None:
+    release = restored
+    before = {pod["metadata"]["uid"] for pod in release.pods("datapress-front")}
+    config_maps = _config_maps(release)
+    deploy = tmp_path / "deploy"
+    shutil.copytree(OVERLAYS.parent, deploy)
+    config = deploy / "overlays" / "dev" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "banner": "Une autre bannière"}))
+
+    release.cluster.kubectl("apply", "-k", config.parent)
+    release.cluster.wait_for_rollout(release.namespace)
+
+    eventually(
+        lambda: requests.get(f"{release.url}/config.json", timeout=5).json()["banner"] == "Une autre bannière",
+        5,
+        "the new banner is served",
+    )
+    assert not before & {pod["metadata"]["uid"] for pod in release.pods("datapress-front")}
+    assert config_maps < _config_maps(release), "the former ConfigMap is gone while its pods may still need it"
+
+
+def _config_maps(release: Release) -> set[str]:
+    listed = release.cluster.objects("configmaps", release.namespace)
+    return {m["metadata"]["name"] for m in listed if m["metadata"]["name"].startswith("datapress-config-")}
+
+
+def test_the_page_explains_an_api_that_is_down_and_recovers_by_itself(restored: Release, page: Page) -> None:
+    release = restored
+    press_button(page, release.url)
+    release.cluster.kubectl("scale", f"deployment/{API}", "-n", release.namespace, "--replicas=0")
+    eventually(
+        lambda: not release.cluster.objects("pods", release.namespace, "-l", f"app.kubernetes.io/name={API}"),
+        60,
+        "no API pod",
+    )
+    page.get_by_role("button", name="Tester l'API").click()
+    expect(page.locator("#message")).to_contain_text("L'API est indisponible", timeout=10_000)
+    answer = requests.get(f"{release.url}/api/", timeout=10)
+    assert answer.status_code in {502, 504}
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert requests.get(release.url, timeout=5).ok
+    release.cluster.kubectl("scale", f"deployment/{API}", "-n", release.namespace, "--replicas=1")
+    expect(page.locator("#answer")).to_contain_text('"service"', timeout=60_000)
+
+
+def test_the_front_starts_without_the_api_s_name_and_follows_its_address(restored: Release) -> None:
+    release = restored
+    kubectl = release.cluster.kubectl
+    address = kubectl("get", "service", API, "-n", release.namespace, "-o", "jsonpath={.spec.clusterIP}")
+    kubectl("delete", "service", API, "-n", release.namespace)
+    kubectl("rollout", "restart", "deployment/datapress-front", "-n", release.namespace)
+    release.cluster.wait_for_rollout(release.namespace, "datapress-front")
+    eventually(lambda: requests.get(f"{release.url}/api/", timeout=10).status_code == 502, 30, "502 without the name")
+    assert requests.get(release.url, timeout=5).ok
+
+    # The former address is taken by another Service first, so that the API really comes back elsewhere.
+    kubectl("create", "service", "clusterip", "squatter", "--tcp=80", f"--clusterip={address}", "-n", release.namespace)
+    kubectl("apply", "-k", OVERLAYS / "dev")
+    try:
+        now = kubectl("get", "service", API, "-n", release.namespace, "-o", "jsonpath={.spec.clusterIP}")
+        assert now != address
+        eventually(lambda: requests.get(f"{release.url}/api/", timeout=10).ok, 30, "the API's new address is followed")
+        _move_api(release)
+    finally:
+        kubectl("delete", "service", "squatter", "-n", release.namespace)
+
+
+def _move_api(release: Release) -> None:
+    """Give the Service another address while the front runs, and see that it follows."""
+    kubectl = release.cluster.kubectl
+    kubectl("delete", "service", API, "-n", release.namespace)
+    kubectl("apply", "-k", OVERLAYS / "dev")
+    eventually(lambda: requests.get(f"{release.url}/api/", timeout=10).ok, 30, "the API's address is followed")

@@ -1,0 +1,80 @@
+"""What the images are: who runs in them, what stops them, what they say of themselves, how much they add."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import DEPLOYMENTS
+from tools.render import REPOSITORY
+
+STOP_SIGNAL = {
+    "datapress-api": "SIGTERM",
+    "datapress-front": "SIGQUIT",
+}  # each server's own word for "finish, then stop"
+USER = {"datapress-api": "10001", "datapress-front": "101"}
+SOURCE = {"datapress-api": REPOSITORY / "src" / "api", "datapress-front": REPOSITORY / "src" / "front"}
+OWN_LAYERS_LIMIT = {"datapress-api": 10**7, "datapress-front": 10**5}
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_image(images: dict[str, str], name: str, measure: Callable[[str, str], None]) -> None:
+    config = _inspect(images[name])["Config"]
+    assert config["User"].partition(":")[0] == USER[name], "numeric, or runAsNonRoot cannot be checked"
+    assert config["StopSignal"] == STOP_SIGNAL[name]
+    labels = config["Labels"]
+    assert labels["org.opencontainers.image.revision"] == images[name].rpartition("sha-")[2]
+    for label in ("title", "description", "source", "version"):
+        assert labels[f"org.opencontainers.image.{label}"]
+    own = _inspect(images[name])["Size"] - _inspect(_base(name))["Size"]
+    measure(f"layers of our own in the image of {name}", f"{own / 1e6:.2f} MB")
+    assert own <= OWN_LAYERS_LIMIT[name]
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_same_commit_gives_the_same_layers(images: dict[str, str], name: str) -> None:
+    """Built again without the cache; times of files are the only thing that the builder may set."""
+    again = f"{images[name]}-again"
+    build = [
+        "docker",
+        "build",
+        "--quiet",
+        "--no-cache",
+        "--build-arg",
+        f"REVISION={images[name].rpartition('sha-')[2]}",
+    ]
+    subprocess.run([*build, "-t", again, SOURCE[name]], check=True, capture_output=True)
+    try:
+        assert _content(again, name) == _content(images[name], name)
+    finally:
+        subprocess.run(["docker", "rmi", again], check=True, capture_output=True)
+
+
+def _inspect(image: str) -> dict[str, Any]:
+    done = subprocess.run(["docker", "inspect", image], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)[0]
+    return found
+
+
+def _base(name: str) -> str:
+    """Return the image that the Dockerfile's last stage starts from."""
+    text = (SOURCE[name] / "Dockerfile").read_text()
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
+    last = re.findall(r"^FROM (\S+)", text, re.MULTILINE)[-1]
+    return re.sub(r"\$\{(\w+)\}", lambda match: arguments[match.group(1)], last)
+
+
+def _content(image: str, name: str) -> str:
+    """Return a digest of every file that is ours, by name, mode and bytes."""
+    paths = {"datapress-api": ["/opt/datapress"], "datapress-front": ["/etc/nginx", "/usr/share/nginx/html"]}[name]
+    script = f"find {' '.join(paths)} -type f -exec stat -c '%n %a %s' {{}} + -exec sha256sum {{}} + | sort | sha256sum"
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout

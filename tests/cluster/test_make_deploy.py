@@ -1,0 +1,53 @@
+"""`make deploy` and `make undeploy` as a developer uses them, on the cluster of the current context."""
+
+import os
+import subprocess
+
+import pytest
+import requests
+
+from tests.cluster.conftest import DEPLOYMENTS, Cluster, Release
+from tools.deploy import load_command
+from tools.images import revision
+from tools.render import REPOSITORY
+
+
+def _make(cluster: Cluster, target: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["make", "--no-print-directory", target, "ENV=dev"],
+        cwd=REPOSITORY,
+        env={**os.environ, "REGISTRY": cluster.registry, "NODE_ADDRESS": cluster.node_address, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_deploy_asks_before_it_touches_a_cluster_that_is_not_local(restored: Release) -> None:
+    context = restored.cluster.kubectl("config", "current-context").strip()
+    if load_command(context) is not None:
+        pytest.skip(f"the context {context} is local")
+    before = restored.pods("datapress-api")
+    done = _make(restored.cluster, "deploy")
+    assert done.returncode != 0
+    assert "not local" in done.stderr
+    assert [pod["metadata"]["uid"] for pod in restored.pods("datapress-api")] == [
+        pod["metadata"]["uid"] for pod in before
+    ]
+
+
+def test_deploy_brings_what_the_sources_are_now(restored: Release) -> None:
+    done = _make(restored.cluster, "deploy", ASSUME_YES="1")
+    assert done.returncode == 0, done.stderr
+    assert f"Ready: {restored.url}/" in done.stdout
+    assert requests.get(f"{restored.url}/api/version", timeout=5).json()["revision"] == revision()
+    for name in DEPLOYMENTS:
+        (pod,) = restored.pods(name)
+        (container,) = pod["spec"]["containers"]
+        assert container["image"].startswith(f"{restored.cluster.registry}/datapress/")
+        assert f":sha-{revision()}@sha256:" in container["image"]
+
+    done = _make(restored.cluster, "undeploy", ASSUME_YES="1")
+    assert done.returncode == 0, done.stderr
+    assert restored.cluster.try_kubectl("get", "namespace", restored.namespace).returncode != 0

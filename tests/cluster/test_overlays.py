@@ -1,0 +1,156 @@
+"""The main job: `kubectl apply -k` brings up each environment, and the page's button shows the API's answer."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from tests.cluster.conftest import DEPLOYMENTS, Release
+from tools.render import OVERLAYS
+
+Measure = Callable[[str, str], None]
+MEBIBYTE = 2**20
+REQUESTS = 10_000
+CLIENTS = 8
+# What NGINX itself reports, an API that is away for example: in its own format, which cannot be changed.
+NGINX_ERROR = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(?:warn|error|crit|alert|emerg)\] ")
+
+
+def press_button(page: Page, url: str) -> dict[str, Any]:
+    """Open the page as a user does, press its button, and return the JSON that it shows."""
+    page.goto(url)
+    page.get_by_role("button", name="Tester l'API").click()
+    shown = page.locator("#answer")
+    expect(shown).to_contain_text('"service"')
+    answer: dict[str, Any] = json.loads(shown.inner_text())
+    return answer
+
+
+def test_from_apply_to_the_button_s_answer(recette: Release, page: Page, measure: Measure) -> None:
+    started = time.monotonic()
+    answer = press_button(page, recette.url)
+    seconds = recette.seconds_to_answer + time.monotonic() - started
+    measure("from `kubectl apply -k` to the button's answer, images in the registry", f"{seconds:.1f} s")
+    assert set(answer) == {"service", "ts"}
+    assert answer["service"] == "api"
+    assert seconds <= 30
+    expect(page).to_have_title("DataPress – POC")
+    expect(page.get_by_text("Environnement de recette")).to_be_visible()
+
+
+def test_every_pod_is_ready_without_a_restart_or_a_warning(recette: Release) -> None:
+    recette.cluster.wait_for_rollout(recette.namespace)
+    for name in DEPLOYMENTS:
+        pods = recette.pods(name)
+        assert len(pods) == 2
+        for pod in pods:
+            (status,) = pod["status"]["containerStatuses"]
+            assert status["ready"]
+            assert status["restartCount"] == 0
+    events = recette.cluster.objects("events", recette.namespace, "--field-selector", "type=Warning")
+    ours = [event for event in events if event["involvedObject"]["name"].startswith("datapress-")]
+    assert [event["message"] for event in ours] == []
+
+
+def test_both_environments_live_side_by_side(recette: Release, dev: Release, page: Page) -> None:
+    dev.cluster.wait_for_rollout(dev.namespace)
+    for release in (recette, dev):
+        press_button(page, release.url)
+        version = requests.get(f"{release.url}/api/version", timeout=5).json()
+        assert version["environment"] == release.name
+        assert requests.get(f"{release.url}/config.json", timeout=5).json()["environment"] == release.name
+    assert {name: len(dev.pods(name)) for name in DEPLOYMENTS} == dict.fromkeys(DEPLOYMENTS, 1)
+
+
+def test_the_version_served_is_the_commit_in_the_overlay(recette: Release) -> None:
+    (container,) = recette.pods("datapress-api")[0]["spec"]["containers"]
+    revision = requests.get(f"{recette.url}/api/version", timeout=5).json()["revision"]
+    assert re.search(r":sha-([0-9a-f]{40})", container["image"]).group(1) == revision  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["recette", "dev"])
+@pytest.mark.parametrize(
+    "way",
+    # Under kubectl's own name, server-side apply warns that it cannot take over what kubectl applied client-side.
+    [[], ["--server-side", "--force-conflicts", "--field-manager=argocd-controller"]],
+    ids=["operator", "argo-cd"],
+)
+def test_server_side_dry_run_accepts_the_overlay_without_a_warning(
+    request: pytest.FixtureRequest, name: str, way: list[str]
+) -> None:
+    release: Release = request.getfixturevalue(name)
+    done = release.cluster.try_kubectl("apply", "-k", OVERLAYS / name, "--dry-run=server", *way)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["recette", "dev"])
+def test_namespace_refuses_a_root_pod(request: pytest.FixtureRequest, name: str) -> None:
+    release: Release = request.getfixturevalue(name)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "root", "namespace": release.namespace},
+        "spec": {"containers": [{"name": "root", "image": "python:3.14-slim", "securityContext": {"runAsUser": 0}}]},
+    }
+    done = release.cluster.try_kubectl("create", "-f", "-", stdin=json.dumps(pod))
+    assert done.returncode != 0
+    assert 'violates PodSecurity "restricted:v1.34"' in done.stderr
+
+
+def test_log_lines_are_json_with_the_request_s_id(recette: Release) -> None:
+    request_id = f"e2e-{time.time_ns()}"
+    assert requests.get(f"{recette.url}/api/version", headers={"X-Request-ID": request_id}, timeout=5).ok
+    seen = {}
+    for name in DEPLOYMENTS:
+        lines = [line for pod in recette.pods(name) for line in _log(recette, pod) if not NGINX_ERROR.match(line)]
+        entries = [json.loads(line) for line in lines]
+        assert all({"ts", "level", "msg"} <= entry.keys() for entry in entries)
+        seen[name] = [entry for entry in entries if entry.get("request_id") == request_id]
+    assert [(e["method"], e["path"], e["status"]) for e in seen["datapress-front"]] == [("GET", "/api/version", 200)]
+    assert [(e["method"], e["path"], e["status"]) for e in seen["datapress-api"]] == [("GET", "/version", 200)]
+
+
+def _log(release: Release, pod: dict[str, Any]) -> list[str]:
+    return release.cluster.kubectl("logs", pod["metadata"]["name"], "-n", release.namespace).splitlines()
+
+
+def test_memory_after_ten_thousand_requests(recette: Release, measure: Measure) -> None:
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        statuses = [s for part in pool.map(_many_requests, [recette.url] * CLIENTS) for s in part]
+    assert statuses == [200] * REQUESTS
+    for name, limit in (("datapress-api", 80), ("datapress-front", 20)):
+        resident = max(_resident_bytes(recette, pod) for pod in recette.pods(name)) / MEBIBYTE
+        measure(f"resident memory of a {name} pod after {REQUESTS} requests", f"{resident:.0f} MiB")
+        assert resident <= limit
+
+
+def _many_requests(url: str) -> list[int]:
+    """Send one client's share over kept-alive connections, half to the API, half to the page; return the statuses."""
+    host = url.removeprefix("http://")
+    connection = HTTPConnection(host, timeout=5)
+    statuses = []
+    for i in range(REQUESTS // CLIENTS):
+        connection.request("GET", "/api/" if i % 2 else "/")
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+    connection.close()
+    return statuses
+
+
+def _resident_bytes(release: Release, pod: dict[str, Any]) -> int:
+    """Return what the kubelet counts for the pod's own container, in bytes: resident set, page cache and tmpfs."""
+    path = f"/api/v1/nodes/{pod['spec']['nodeName']}/proxy/stats/summary"
+    summary = json.loads(release.cluster.kubectl("get", "--raw", path))
+    (found,) = [p for p in summary["pods"] if p["podRef"]["uid"] == pod["metadata"]["uid"]]
+    (own,) = [c for c in found["containers"] if c["name"] == pod["spec"]["containers"][0]["name"]]
+    used: int = own["memory"]["workingSetBytes"]
+    return used
