@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
 import pytest
+from gunicorn.config import Config
 
+from datapress_api.worker import Worker
 from tests.api.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, free_port, read_answer, wait_until
 
 StartServer = Callable[..., Server]
@@ -212,6 +215,15 @@ def test_sigterm_lets_a_request_in_flight_finish(start_server: StartServer) -> N
     assert answer.status == 405
     assert server.process.wait(timeout=10) == 0
     assert server.lines()
+
+
+@pytest.mark.timeout(10)
+def test_ctrl_c_ends_a_worker_that_is_handing_a_request_to_a_thread() -> None:
+    worker = Worker.__new__(Worker)
+    worker.cfg = Config()
+    worker.tpool = ThreadPoolExecutor(1)
+    with worker.tpool._shutdown_lock, pytest.raises(SystemExit):  # what the pool's submit() holds
+        worker.handle_quit(signal.SIGQUIT, None)
 
 
 def test_killed_worker_is_replaced(start_server: StartServer) -> None:

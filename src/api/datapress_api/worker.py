@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from types import FrameType
 from typing import Any
 
 from gunicorn import util
@@ -71,6 +72,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         """Answer a request, with head and body of the answer in one packet: gunicorn writes them one by one."""
         with _corked(conn.sock):
             return super().handle_request(req, conn)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at once, on Ctrl-C.
+
+        gunicorn's own version first shuts the pool of threads down. That takes a lock, which this thread may hold: the
+        signal can come while it hands a request to the pool. It would then wait for itself.
+        """
+        super(gthread.ThreadWorker, self).handle_quit(sig, frame)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:  # noqa: ARG002
         """Answer a request that gunicorn could not read, or that the application failed to answer.
