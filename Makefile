@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint e2e bench deploy undeploy cluster lock clean
+.PHONY: help run test lint e2e bench deploy undeploy promote cluster lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,7 +30,8 @@ lint: ## run the linters alone
 
 e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
 	@tools/setup.sh e2e
-	@$(PYTEST) tests/cluster
+	@$(PYTEST) tests/cluster --ignore=tests/cluster/gitops
+	@$(PYTEST) tests/cluster/gitops
 
 bench: ## measure the API behind NGINX against other servers
 	@tools/setup.sh bench
@@ -43,6 +44,10 @@ deploy: ## build the images and bring ENV to the cluster of the current context
 undeploy: ## take ENV off the cluster of the current context
 	@tools/setup.sh deploy
 	@python -m tools.deploy down $(ENV)
+
+promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
+	@tools/setup.sh deploy
+	@python -m tools.promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)")
 
 cluster: ## make a local cluster with kind
 	@tools/setup.sh deploy

@@ -76,7 +76,7 @@ def require_docker() -> None:
 
 
 def ask(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command that only looks, and return what it said."""
+    """Run a command quietly, and return what it said."""
     # Without an input, because kubectl would ask for a name and a password where its configuration has none.
     return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 

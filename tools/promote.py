@@ -1,0 +1,351 @@
+"""make promote: one commit on main that makes recette run an image, by its tag and its digest.
+
+    python -m tools.promote IMAGE DIGEST [SOURCE]
+
+IMAGE is api or front, DIGEST what the registry gave the image (sha256:…), SOURCE the commit it was built from; without
+it, the commit that is checked out here. In the environment: REGISTRY (HOST[:PORT]), a registry that holds the images
+in place of the one that the manifests name.
+
+The commit is made in a worktree of its own, on what origin's main is now, so neither the checkout nor its branch is
+touched. Git itself keeps two promoters from losing each other's commit: a push that is not a fast-forward is refused,
+and the one who came second starts again from what the first left.
+"""
+
+import fcntl
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.command import FailedError, Parser, RefusedError, ask, require, run_program
+from tools.images import SOURCES, Image
+from tools.render import OVERLAYS, REPOSITORY, RenderError, render
+
+ENVIRONMENT = "recette"
+OVERLAY = (OVERLAYS / ENVIRONMENT).relative_to(REPOSITORY)
+FILE = OVERLAY / "kustomization.yaml"
+REMOTE, BRANCH = "origin", "main"
+# Every lost race is a promotion that another won, so as many promoters as this can start at once.
+TRIES = 10
+# Random, so that those who lost the same race do not meet again in the next.
+PAUSE_SECONDS = (0.1, 0.5)
+# The line that is edited, as a pattern and not as YAML, so that every other byte stays as it is.
+PIN = re.compile(
+    r"^ *- \{name: (?P<name>[^\s,]+/(?P<short>[^\s,/]+)), newTag: "
+    r"(?P<pin>sha-(?P<commit>[0-9a-f]{40})(?:, digest: (?P<digest>sha256:[0-9a-f]{64}))?)\}",
+    re.MULTILINE,
+)
+# Parts of what `docker manifest inspect` says; its status is 1 whatever is wrong.
+NOT_THERE = ("no such manifest", "manifest unknown", "name unknown")
+NOT_ALLOWED = ("denied", "unauthorized", "credentials")
+
+
+@dataclass(frozen=True)
+class Build:
+    """An image and what it was built from.
+
+    Attributes:
+        image: its short name: api
+        commit: the source's commit, in full
+        digest: sha256:…; empty if nobody says
+    """
+
+    image: str
+    commit: str
+    digest: str
+
+    @property
+    def tag(self) -> str:
+        """The tag that was given to it, for people; what runs is the digest."""
+        return f"sha-{self.commit}"
+
+    def __str__(self) -> str:
+        return f"{self.image} of {self.commit[:12]}"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The one line of the overlay that says which build of an image runs.
+
+    Attributes:
+        image: the image, by the name it has there
+        before: the file up to the tag
+        build: the build that runs
+        after: the file from the line's closing brace on
+    """
+
+    image: Image
+    before: str
+    build: Build
+    after: str
+
+    def with_build(self, build: Build) -> str:
+        """Return the file with another build."""
+        return f"{self.before}{build.tag}, digest: {build.digest}{self.after}"
+
+
+def read_pin(tree: Path, short: str) -> Pin:
+    """Find the line of an image in the overlay's kustomization.
+
+    Raises:
+        RefusedError: unless exactly one line of the known form sets that image; the message lists those there are.
+    """
+    path = tree / FILE
+    # As bytes, here and when it is written: line ends are somebody's choice, and no part of a promotion.
+    text = path.read_bytes().decode() if path.is_file() else ""
+    lines = list(PIN.finditer(text))
+    found = [line for line in lines if line["short"] == short]
+    if len(found) != 1:
+        known = ", ".join(sorted({line["short"] for line in lines})) or "none"
+        raise RefusedError(
+            f"IMAGE={short} has {len(found)} lines like '- {{name: REGISTRY/{short}, newTag: sha-COMMIT}}' in {FILE}"
+            f" on {REMOTE}/{BRANCH}, and needs one; there are lines for: {known}"
+        )
+    (line,) = found
+    build = Build(short, line["commit"], line["digest"] or "")
+    image = Image(line["name"], tree / SOURCES / short)
+    return Pin(image, text[: line.start("pin")], build, text[line.end("pin") :])
+
+
+def already_done(repository: Path, running: Build, wanted: Build) -> str:
+    """Return why there is nothing to do; nothing if the wanted build is newer than the one that runs.
+
+    Raises:
+        RefusedError: if neither is newer, or it is another build of the same commit.
+    """
+    if running == wanted:
+        return f"{ENVIRONMENT} already runs {wanted}"
+    if running.commit == wanted.commit and running.digest:
+        # Which of two builds of a commit is the newer cannot be told, so a late job could undo what another put right.
+        raise RefusedError(
+            f"{ENVIRONMENT} runs another build of {wanted.commit[:12]}, {running.digest}: a commit is built once;"
+            " to replace that build, make a new commit and promote its image"
+        )
+    if ask("git", "cat-file", "-e", f"{running.commit}^{{commit}}", cwd=repository).returncode:
+        raise RefusedError(
+            f"{ENVIRONMENT} runs {running}, a commit that is not in this repository, so nobody can tell which is newer:"
+            f" set the tag in {FILE} to one of {REMOTE}/{BRANCH} first"
+        )
+    if is_ancestor(repository, running.commit, wanted.commit):
+        return ""
+    if is_ancestor(repository, wanted.commit, running.commit):
+        return (
+            f"{ENVIRONMENT} already runs a newer build, {running}; to go back, 'git revert' the commit that promoted it"
+        )
+    raise RefusedError(
+        f"neither of {running}, which {ENVIRONMENT} runs, and {wanted} contains the other's commit:"
+        f" promote an image of a commit that contains both, such as {REMOTE}/{BRANCH}'s last"
+    )
+
+
+def is_ancestor(repository: Path, ancestor: str, commit: str) -> bool:
+    """Tell whether a commit contains another; each contains itself."""
+    return ask("git", "merge-base", "--is-ancestor", ancestor, commit, cwd=repository).returncode == 0
+
+
+def check_registry(image: Image, digest: str) -> None:
+    """Make sure that the registry has the image.
+
+    Raises:
+        RefusedError: if it has not, or cannot be asked.
+    """
+    registry = os.environ.get("REGISTRY", "")
+    reference = f"{image.at(registry)}@{digest}"
+    # One that is named here may be local, without TLS; the digest vouches for the content in any case.
+    insecure = ["--insecure"] if registry else []
+    asked = ask("docker", "manifest", "inspect", *insecure, reference)
+    if asked.returncode == 0:
+        return
+    host, reason = reference.partition("/")[0], one_line(asked.stderr)
+    if any(said in reason for said in NOT_THERE):
+        raise RefusedError(f"{host} has no {reference}: push it first, or take the digest that the push printed")
+    if any(said in reason for said in NOT_ALLOWED):
+        raise RefusedError(f"{host} does not let you read {reference} ({reason}): 'docker login {host}' first")
+    raise RefusedError(f"{host} does not say whether it has {reference}: {reason}; try again once it answers")
+
+
+def one_line(said: str) -> str:
+    """Return what a program said, on one line."""
+    return " ".join(said.split())
+
+
+def git(directory: Path, *arguments: str | Path) -> str:
+    """Run Git, and return what it says.
+
+    Raises:
+        FailedError: if it does not succeed.
+    """
+    done = ask("git", *arguments, cwd=directory)
+    if done.returncode:
+        raise FailedError(f"this failed: git {arguments[0]}: {one_line(done.stderr)}")
+    return done.stdout.strip()
+
+
+def check_repository(repository: Path) -> None:
+    """Make sure that this is a clone with all of its history.
+
+    Raises:
+        RefusedError: if it is not.
+    """
+    asked = ask("git", "rev-parse", "--is-shallow-repository", cwd=repository)
+    if asked.returncode:
+        raise RefusedError(f"Git does not know {repository}: {one_line(asked.stderr)}")
+    if asked.stdout.strip() == "true":
+        raise RefusedError(
+            "this clone has no history to tell which commit is newer:"
+            " 'git fetch --unshallow' (in a workflow, fetch-depth: 0)"
+        )
+
+
+@contextmanager
+def alone(repository: Path) -> Iterator[None]:
+    """Wait until no other promoter works in this clone."""
+    # Git reads every worktree of a clone when it fetches, and fails on one that is half made or half removed.
+    directory = os.open(git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir"), os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+@contextmanager
+def worktree(repository: Path) -> Iterator[Path]:
+    """Give a worktree that is gone afterwards; its HEAD, index and FETCH_HEAD are its own."""
+    with alone(repository), tempfile.TemporaryDirectory(prefix="promote-") as scratch:
+        tree = Path(scratch) / "tree"
+        git(repository, "worktree", "add", "--quiet", "--detach", "--no-checkout", tree)
+        try:
+            yield tree
+        finally:
+            git(repository, "worktree", "remove", "--force", tree)
+
+
+def fetch(tree: Path) -> str:
+    """Return the commit that is the remote's branch now, and have it here.
+
+    Raises:
+        RefusedError: if the remote cannot be asked.
+    """
+    asked = ask("git", "fetch", "--quiet", "--no-tags", REMOTE, f"refs/heads/{BRANCH}", cwd=tree)
+    if asked.returncode:
+        raise RefusedError(f"{REMOTE}/{BRANCH} cannot be fetched (see 'git remote -v'): {one_line(asked.stderr)}")
+    return git(tree, "rev-parse", "FETCH_HEAD")
+
+
+def find_source(repository: Path, named: str, head: str) -> str:
+    """Return the full id of the commit that an image was built from.
+
+    Raises:
+        RefusedError: if there is no such commit, or the remote's branch does not contain it.
+    """
+    asked = ask("git", "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}", cwd=repository)
+    if asked.returncode:
+        raise RefusedError(f"SOURCE={named} is no commit of this repository: give the one the image was built from")
+    commit = asked.stdout.strip()
+    if not is_ancestor(repository, commit, head):
+        raise RefusedError(
+            f"SOURCE={named} ({commit[:12]}) is not on {REMOTE}/{BRANCH}: merge it first,"
+            " and promote the image of the merge"
+        )
+    return commit
+
+
+def check_rendered(directory: Path, name: str, build: Build) -> None:
+    """Make sure that the overlay still renders, with the build wherever it names the image.
+
+    Raises:
+        FailedError: if it does not.
+    """
+    try:
+        manifests = render(directory)
+    except RenderError as error:
+        raise FailedError(f"{OVERLAY} of {REMOTE}/{BRANCH} does not render, nothing was committed: {error}") from None
+    pods = [item["spec"]["template"]["spec"] for item in manifests if "template" in item.get("spec", {})]
+    images = {container["image"] for pod in pods for container in pod["containers"]}
+    rendered = {image for image in images if re.match(rf"{re.escape(name)}(?:[:@]|$)", image)}
+    expected = f"{name}:{build.tag}@{build.digest}"
+    if rendered != {expected}:
+        found = ", ".join(sorted(rendered)) or f"no {name}"
+        raise FailedError(f"{OVERLAY} renders {found} instead of {expected}; nothing was committed")
+
+
+def commit_build(tree: Path, pin: Pin, build: Build) -> str:
+    """Commit the build in the worktree, and return the commit.
+
+    Raises:
+        FailedError: if the overlay does not render with it, or Git does not commit.
+    """
+    (tree / FILE).write_bytes(pin.with_build(build).encode())
+    check_rendered(tree / OVERLAY, pin.image.name, build)
+    subject = f"chore({ENVIRONMENT}): promote {build.image} to sha-{build.commit[:12]}"
+    trailers = f"Source-Commit: {build.commit}\nImage-Digest: {build.digest}"
+    git(tree, "commit", "--quiet", f"--message={subject}", f"--message={trailers}", "--", FILE)
+    return git(tree, "rev-parse", "HEAD")
+
+
+def promote(image: str, digest: str, source: str, repository: Path = REPOSITORY) -> None:
+    """Have recette run an image, unless it runs a newer one.
+
+    Args:
+        image: its short name
+        digest: sha256:…
+        source: what names the commit it was built from
+        repository: the clone whose remote is told
+
+    Raises:
+        RefusedError: if that would be wrong, or cannot be begun; nothing was changed then.
+        FailedError: if a step does not succeed; nothing was pushed then.
+    """
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise RefusedError(
+            f"DIGEST={digest} is no digest: give what the push printed, sha256: and 64 hexadecimal digits"
+        )
+    require("docker", "it asks the registry for the image; install it (https://docs.docker.com/engine/install/)")
+    check_repository(repository)
+    with worktree(repository) as tree:
+        head = fetch(tree)
+        build = Build(image, find_source(repository, source, head), digest)
+        for _ in range(TRIES):
+            git(tree, "reset", "--quiet", "--hard", head)
+            pin = read_pin(tree, image)
+            if reason := already_done(tree, pin.build, build):
+                print(f"Nothing to do: {reason}")
+                return
+            check_registry(pin.image, digest)
+            commit = commit_build(tree, pin, build)
+            pushed = ask("git", "push", "--quiet", "--no-follow-tags", REMOTE, f"HEAD:refs/heads/{BRANCH}", cwd=tree)
+            if pushed.returncode == 0:
+                print(f"Promoted {build} by {commit} on {REMOTE}/{BRANCH}; to go back, 'git revert {commit[:12]}'")
+                return
+            time.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - nothing is secret here
+            lost, head = head, fetch(tree)
+            if lost == head:
+                raise FailedError(f"{REMOTE} refuses the push to {BRANCH}: {one_line(pushed.stderr)}")
+    raise FailedError(f"{REMOTE}/{BRANCH} moved {TRIES} times while this went on: nothing was promoted, run it again")
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the command line says.
+
+    Raises:
+        RefusedError: if it is wrong, or cannot be begun.
+        FailedError: if it does not succeed.
+    """
+    parser = Parser(prog="python -m tools.promote")
+    parser.add_argument("image", metavar="IMAGE")
+    parser.add_argument("digest", metavar="DIGEST")
+    # The commit that is checked out is the one that a workflow has built.
+    parser.add_argument("source", metavar="SOURCE", nargs="?", default="HEAD")
+    options = parser.parse_args(arguments)
+    promote(options.image, options.digest, options.source)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("promote", lambda: main(sys.argv[1:])))
