@@ -1,0 +1,143 @@
+"""What Argo CD is told to do, what it may do, and the test that it runs after each sync."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.deploy.conftest import Environment
+from tools.render import OVERLAYS, REPOSITORY, Manifest, render
+
+NAMESPACE = "datapress-recette"
+CLUSTER = "https://kubernetes.default.svc"
+
+
+@cache
+def argocd(kind: str) -> Manifest:
+    (found,) = [manifest for manifest in render(REPOSITORY / "argocd") if manifest["kind"] == kind]
+    return found
+
+
+@pytest.fixture
+def synced(deploy_copy: Path) -> Environment:
+    """The overlay as Argo CD renders it: with the components that the Application names."""
+    file = deploy_copy / "overlays" / "recette" / "kustomization.yaml"
+    kustomization = yaml.safe_load(file.read_text())
+    kustomization["components"] += argocd("Application")["spec"]["source"]["kustomize"]["components"]
+    file.write_text(yaml.safe_dump(kustomization))
+    return Environment("recette", tuple(render(file.parent)))
+
+
+def test_application() -> None:
+    application = argocd("Application")
+    assert application["metadata"]["namespace"] == "argocd"
+    assert application["metadata"]["annotations"] == {
+        "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
+    }
+    assert application["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
+    spec = application["spec"]
+    assert spec["project"] == argocd("AppProject")["metadata"]["name"]
+    assert spec["source"]["targetRevision"] == "main"
+    assert REPOSITORY / spec["source"]["path"] == OVERLAYS / "recette"
+    assert spec["destination"] == {"server": CLUSTER, "namespace": NAMESPACE}
+    assert spec["syncPolicy"] == {
+        "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
+        "retry": {"limit": 5, "refresh": True, "backoff": {"duration": "5s", "factor": 2, "maxDuration": "1m"}},
+        "syncOptions": [
+            "ServerSideApply=true",
+            "PruneLast=true",
+            "PrunePropagationPolicy=foreground",
+            "FailOnSharedResource=true",
+        ],
+    }
+
+
+def test_project_allows_this_repository_this_namespace_and_the_kinds_in_use(synced: Environment) -> None:
+    spec = argocd("AppProject")["spec"]
+    assert spec["sourceRepos"] == [argocd("Application")["spec"]["source"]["repoURL"]]
+    assert spec["destinations"] == [{"server": CLUSTER, "namespace": NAMESPACE}]
+    assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": NAMESPACE}]
+    allowed = [(item["group"], item["kind"]) for item in spec["namespaceResourceWhitelist"]]
+    used = {
+        (manifest["apiVersion"].rpartition("/")[0], manifest["kind"])
+        for manifest in synced.objects
+        if manifest["kind"] != "Namespace"
+    }
+    assert sorted(allowed) == sorted(used)
+    assert spec["orphanedResources"] == {"warn": True}
+
+
+def test_the_repository_stands_in_one_place() -> None:
+    url = argocd("Application")["spec"]["source"]["repoURL"]
+    naming = [path.name for path in (REPOSITORY / "argocd").iterdir() if url in path.read_text()]
+    assert naming == ["application.yaml"]
+
+
+def test_namespace_comes_first_and_is_never_pruned(recette: Environment) -> None:
+    assert recette.get("Namespace", NAMESPACE)["metadata"]["annotations"] == {
+        "argocd.argoproj.io/sync-wave": "-1",
+        "argocd.argoproj.io/sync-options": "Prune=false",
+    }
+
+
+def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
+    synced: Environment, recette: Environment
+) -> None:
+    job = synced.get("Job", "datapress-smoke")
+    assert job["metadata"]["annotations"] == {
+        "argocd.argoproj.io/hook": "PostSync",
+        "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
+    }
+    assert {key: value for key, value in job["spec"].items() if key != "template"} == {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": 90,
+    }
+    container = _container(job)
+    assert container["image"] == recette.container("datapress-api")["image"]
+    assert container["command"] == ["python", "/opt/smoke/smoke.py"]
+    assert container["volumeMounts"] == [{"name": "script", "mountPath": "/opt/smoke", "readOnly": True}]
+    script = synced.get("ConfigMap", "datapress-smoke")
+    assert script["immutable"] is True
+    assert set(script["data"]) == {"smoke.py"}
+    assert job["spec"]["template"]["spec"]["volumes"] == [
+        {"name": "script", "configMap": {"name": script["metadata"]["name"]}}
+    ]
+
+
+def test_smoke_test_is_as_hardened_as_what_it_tests(synced: Environment) -> None:
+    pod = synced.get("Job", "datapress-smoke")["spec"]["template"]["spec"]
+    deployed = synced.pod("datapress-api")["spec"]
+    for field in ("securityContext", "automountServiceAccountToken", "enableServiceLinks"):
+        assert pod[field] == deployed[field]
+    container = _container(synced.get("Job", "datapress-smoke"))
+    assert container["securityContext"] == synced.container("datapress-api")["securityContext"]
+    assert container["resources"] == {
+        "requests": {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "16Mi"},
+        "limits": {"memory": "64Mi", "ephemeral-storage": "32Mi"},
+    }
+    assert pod["restartPolicy"] == "Never"
+
+
+def test_smoke_test_reaches_the_front_and_dns_only(synced: Environment) -> None:
+    pod = synced.get("Job", "datapress-smoke")["spec"]["template"]
+    policy = synced.get("NetworkPolicy", "datapress-smoke")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    to_front, to_dns = policy["egress"]
+    front = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "datapress-front"}}}
+    assert to_front == {"to": [front], "ports": [{"port": "http", "protocol": "TCP"}]}
+    assert to_dns == synced.get("NetworkPolicy", "datapress-front")["spec"]["egress"][1]
+
+
+def test_the_overlay_alone_has_no_job(recette: Environment) -> None:
+    """A Job's pod cannot be changed: the second `kubectl apply -k` would fail."""
+    assert recette.of_kind("Job") == []
+
+
+def _container(job: Manifest) -> dict[str, Any]:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    found: dict[str, Any] = container
+    return found
