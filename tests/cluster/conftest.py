@@ -29,6 +29,16 @@ ROLLOUT_SECONDS = 180
 MEASURES = pytest.StashKey[list[tuple[str, str]]]()
 
 
+def eventually(holds: Callable[[], Any], seconds: float, what: str) -> float:
+    """Wait until something holds and return the seconds that took; fail with `what` after so many of them."""
+    started = time.monotonic()
+    while not holds():
+        if time.monotonic() - started > seconds:
+            pytest.fail(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
 @dataclass(frozen=True)
 class Cluster:
     """What a user has: kubectl, a registry to push to, and the addresses of a node and of this machine."""

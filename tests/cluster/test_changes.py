@@ -2,28 +2,16 @@
 
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.cluster.conftest import Release
+from tests.cluster.conftest import Release, eventually
 from tests.cluster.test_overlays import press_button
 from tools.render import OVERLAYS
 
 API = "datapress-api"
-
-
-def eventually(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait until something holds; fail with `what` after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.2)
 
 
 def test_a_changed_value_rolls_the_pods(restored: Release, tmp_path: Path) -> None:

@@ -1,0 +1,252 @@
+"""The whole loop: a Git server of the tests' own, a real Argo CD that follows it, images in the registry by digest.
+
+Besides what tests/cluster needs: Argo CD in the namespace argocd, polling Git every few seconds, and git's daemon.
+"""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.cluster.conftest import Cluster
+from tests.cluster.load import Load, load
+from tools.images import Image, build, digest_of, images_of
+from tools.render import OVERLAYS, REPOSITORY, render
+
+APPLICATION = "datapress-recette"
+NAMESPACE = "datapress-recette"
+OVERLAY = Path("deploy/overlays/recette")
+AUTHOR = ["-c", "user.name=e2e", "-c", "user.email=e2e@example.org", "-c", "commit.gpgsign=false"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clone of the repository, as a developer has it; what it pushes is what Argo CD sees."""
+
+    directory: Path
+    url: str
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", *AUTHOR, *arguments]
+        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr.strip()}"
+        return done.stdout.strip()
+
+    def pull(self) -> None:
+        self.git("pull", "-q", "--rebase", "origin", "main")
+
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    def commit(self, subject: str, edit: Callable[[Path], Any] = lambda _: None) -> str:
+        """Pull, edit the tree, commit all of it and push; return the commit."""
+        self.pull()
+        edit(self.directory)
+        self.git("add", "--all")
+        self.git("commit", "-q", "--allow-empty", "-m", subject)
+        self.git("push", "-q", "origin", "HEAD:main")
+        return self.head()
+
+    def revert(self) -> str:
+        """Take back the last commit, as the runbook says; return the new one."""
+        self.pull()
+        self.git("revert", "--no-edit", "HEAD")
+        self.git("push", "-q", "origin", "HEAD:main")
+        return self.head()
+
+    def edit_overlay(self, pattern: str, replacement: str) -> Callable[[Path], None]:
+        """Return an edit that replaces one place of the overlay's kustomization."""
+
+        def edit(directory: Path) -> None:
+            file = directory / OVERLAY / "kustomization.yaml"
+            text, count = re.subn(pattern, replacement, file.read_text())
+            assert count == 1, pattern
+            file.write_text(text)
+
+        return edit
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The application, as Argo CD keeps it."""
+
+    cluster: Cluster
+    source: Source
+
+    @property
+    def url(self) -> str:
+        return self.cluster.url(NAMESPACE)
+
+    def status(self) -> dict[str, Any]:
+        found = self.cluster.kubectl("get", "application", APPLICATION, "-n", "argocd", "-o", "json")
+        status: dict[str, Any] = json.loads(found).get("status", {})
+        return status
+
+    def operation(self) -> dict[str, Any]:
+        operation: dict[str, Any] = self.status().get("operationState", {})
+        return operation
+
+    def settled(self, revision: str) -> bool:
+        """Whether that commit is what runs, wholly, and Argo CD is not at work."""
+        status = self.status()
+        operation = status.get("operationState", {})
+        return bool(
+            status.get("sync", {}).get("status") == "Synced"
+            and status["sync"].get("revision") == revision
+            and status.get("health", {}).get("status") == "Healthy"
+            and operation.get("phase") != "Running"
+        )
+
+    def synced(self, revision: str) -> bool:
+        """Whether the last sync was of that commit, smoke test included."""
+        operation = self.operation()
+        return bool(
+            operation.get("phase") == "Succeeded"
+            and operation.get("syncResult", {}).get("revision") == revision
+            and self.settled(revision)
+        )
+
+    def wait(self, revision: str, seconds: float = 180) -> float:
+        """Wait until the last sync was of that commit and succeeded."""
+        started = time.monotonic()
+        while not self.synced(revision):
+            if time.monotonic() - started > seconds:
+                pytest.fail(f"{revision} is not synced after {seconds:.0f} s: {json.dumps(self.status())[:3000]}")
+            time.sleep(0.2)
+        return time.monotonic() - started
+
+    def conditions(self) -> str:
+        return " ".join(condition["message"] for condition in self.status().get("conditions", []))
+
+    def served_revision(self) -> str:
+        try:
+            answer = requests.get(f"{self.url}/api/version", timeout=5)
+            revision: str = answer.json()["revision"]
+        except (requests.RequestException, ValueError, LookupError):
+            return ""
+        return revision
+
+    def serves_only(self, revision: str, times: int = 10) -> bool:
+        return all(self.served_revision() == revision for _ in range(times))
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """Return an object of the namespace; empty if there is none."""
+        done = self.cluster.try_kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json")
+        found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
+        return found
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl(*arguments, "-n", NAMESPACE)
+
+    @contextmanager
+    def lossless(self, what: str, measure: Callable[[str, str], None]) -> Iterator[Load]:
+        """Users go on while the context lasts, and none of them sees a failure."""
+        with load(self.url) as seen:
+            yield seen
+        measure(f"  requests meanwhile: {what}", str(seen))
+        assert seen.failed == [], seen.failed[:5]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes versions of the API, as CI would: an image in the registry, and the commit it is built from."""
+
+    cluster: Cluster
+    source: Source
+    image: Image
+
+    def release(self, what: str) -> tuple[str, str]:
+        """Commit, build, push; return the commit and the image's digest."""
+        commit = self.source.commit(what)
+        reference = f"{self.image.at(self.cluster.registry)}:sha-{commit}"
+        build(self.image, reference, commit)
+        subprocess.run(["docker", "push", "-q", reference], check=True, capture_output=True)
+        return commit, digest_of(reference)
+
+    def promote(self, commit: str, digest: str) -> str:
+        """Promote by the project's own command; return the promotion's commit."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.promote", "api", digest, commit],
+            cwd=self.source.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        self.source.pull()
+        return self.source.head()
+
+
+@pytest.fixture(scope="session")
+def source(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
+    """The repository as it is committed here, behind a Git server that the cluster reaches."""
+    root = tmp_path_factory.mktemp("git")
+    bare, clone = root / "datapress.git", root / "clone"
+    subprocess.run(["git", "clone", "-q", "--bare", REPOSITORY, bare], check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    subprocess.run(["git", "update-ref", "refs/heads/main", head.stdout.strip()], cwd=bare, check=True)
+    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=bare, check=True)
+    subprocess.run(["git", "clone", "-q", bare, clone], check=True)
+    for key, value in (("user.name", "e2e"), ("user.email", "e2e@example.org")):
+        subprocess.run(["git", "config", key, value], cwd=clone, check=True)
+    with socket.create_server((cluster.host_address, 0)) as free:
+        port = free.getsockname()[1]
+    programs = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    daemon = subprocess.Popen(
+        # Not `git daemon`, which leaves the real one behind when it is ended.
+        [
+            f"{programs}/git-daemon",
+            f"--base-path={root}",
+            "--export-all",
+            f"--listen={cluster.host_address}",
+            f"--port={port}",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield Source(clone, f"git://{cluster.host_address}:{port}/datapress.git")
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+@pytest.fixture(scope="session")
+def builder(cluster: Cluster, source: Source) -> Builder:
+    (image,) = [image for image in images_of(render(OVERLAYS / "recette")) if image.name.endswith("/api")]
+    return Builder(cluster, source, image)
+
+
+@pytest.fixture(scope="session")
+def bootstrap(
+    cluster: Cluster, source: Source, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Loop]]:
+    """What brings the application up by `kubectl apply -k argocd`; it goes at the end, with all that it deployed."""
+    argocd = tmp_path_factory.mktemp("fork") / "argocd"
+    shutil.copytree(REPOSITORY / "argocd", argocd)
+    application = argocd / "application.yaml"
+    # What a fork does: the one line that names the repository.
+    text, count = re.subn(r"repoURL: .*", f"repoURL: {source.url}", application.read_text())
+    assert count == 1
+    application.write_text(text)
+
+    def apply() -> Loop:
+        cluster.kubectl("apply", "-k", argocd)
+        return Loop(cluster, source)
+
+    try:
+        yield apply
+    finally:
+        # The Application first: to delete what it deployed, Argo CD needs the project.
+        cluster.try_kubectl("delete", "application", APPLICATION, "-n", "argocd", "--timeout=120s")
+        cluster.kubectl("delete", "-k", argocd, "--ignore-not-found")

@@ -1,0 +1,176 @@
+"""The loop, step by step, in this order: each test leaves the application healthy for the next."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.cluster.conftest import DEPLOYMENTS, eventually
+from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, Source
+from tests.cluster.load import load
+from tests.cluster.test_overlays import press_button
+
+Measure = Callable[[str, str], None]
+API, FRONT = DEPLOYMENTS
+COMMIT_TO_SERVED, DRIFT_TO_HEALED = 45, 15  # seconds, with Argo CD polling every five
+
+
+@pytest.fixture(scope="module")
+def loop(images: dict[str, str], bootstrap: Callable[[], Loop], builder: Builder, measure: Measure) -> Loop:
+    """The application, running; bootstrapped with the front that the overlay names and a first version of the API."""
+    assert images
+    commit, digest = builder.release("First version")
+    builder.promote(commit, digest)
+    started = time.monotonic()
+    loop = bootstrap()
+    loop.wait(loop.source.head())
+    assert loop.serves_only(commit)
+    measure("kubectl apply -k argocd, to synced and smoke-tested", f"{time.monotonic() - started:.1f} s")
+    return loop
+
+
+@pytest.fixture(autouse=True)
+def healthy(loop: Loop) -> Iterator[None]:
+    """Each step starts from a healthy application, and shows by its own end that it left one."""
+    yield
+    eventually(lambda: loop.settled(loop.source.head()), 60, "the step leaves the application healthy")
+
+
+def config_maps(loop: Loop) -> set[str]:
+    names = loop.kubectl("get", "configmaps", "-o", "name").split()
+    return {name for name in names if "datapress-config-" in name}
+
+
+def read_by_pods(loop: Loop) -> set[str]:
+    """Return the ConfigMaps that pods, not those on their way out, have mounted."""
+    volumes = [volume for pod in loop.cluster.pods(NAMESPACE, FRONT) for volume in pod["spec"]["volumes"]]
+    return {f"configmap/{volume['configMap']['name']}" for volume in volumes if "configMap" in volume}
+
+
+def test_bootstrap_to_the_button_s_answer(loop: Loop, page: Page) -> None:
+    assert press_button(page, loop.url)["service"] == "api"
+
+
+def test_a_merge_rolls_out_by_itself(loop: Loop, builder: Builder, measure: Measure) -> None:
+    commit, digest = builder.release("Second version")
+    with loop.lossless("merge", measure):
+        promotion = builder.promote(commit, digest)
+        started = time.monotonic()
+        eventually(lambda: loop.served_revision() == commit, 120, "the new version is served")
+        served = time.monotonic() - started
+        loop.wait(promotion)
+    measure("commit to served: a new image", f"{served:.1f} s")
+    assert served <= COMMIT_TO_SERVED
+    assert loop.serves_only(commit)
+    image = loop.get("Deployment", API)["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == f"{builder.image.name}:sha-{commit}@{digest}"
+    results = loop.operation()["syncResult"]["resources"]
+    (smoke,) = [result for result in results if result["kind"] == "Job"]
+    assert smoke["hookPhase"] == "Succeeded"
+    assert f"the API at {commit}" in loop.kubectl("logs", "job/datapress-smoke")
+
+
+def test_a_changed_value_keeps_the_former_one_until_nobody_reads_it(loop: Loop, measure: Measure) -> None:
+    (former,) = config_maps(loop)
+
+    def edit(directory: Path) -> None:
+        file = directory / OVERLAY / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "banner": "Changée"}))
+
+    missing: set[str] = set()
+    with loop.lossless("configuration", measure):
+        commit = loop.source.commit("Change the banner", edit)
+        started = time.monotonic()
+        while former in config_maps(loop) or not loop.settled(commit):
+            assert time.monotonic() - started < 120, "the former ConfigMap is not pruned"
+            read = read_by_pods(loop)
+            missing |= read - config_maps(loop)
+            time.sleep(0.2)
+        seconds = time.monotonic() - started
+    measure("commit to served and pruned: a changed value", f"{seconds:.1f} s")
+    assert missing == set(), "a pod's ConfigMap was pruned before the pod"
+    (now,) = config_maps(loop)
+    assert now != former
+
+
+def api_server(loop: Loop) -> str:
+    (container,) = loop.get("Deployment", FRONT)["spec"]["template"]["spec"]["containers"]
+    (value,) = [item["value"] for item in container["env"] if item["name"] == "API_SERVER"]
+    return str(value)
+
+
+# What somebody does by hand, and how to see that it is undone. The environment's new value means the same to NGINX.
+DRIFTS: dict[str, tuple[list[str], Callable[[Loop], bool]]] = {
+    "scaled": (
+        ["scale", f"deployment/{API}", "--replicas=3"],
+        lambda loop: loop.get("Deployment", API)["spec"]["replicas"] == 2,
+    ),
+    "environment edited": (
+        ["set", "env", f"deployment/{FRONT}", f"API_SERVER={API}.{NAMESPACE}.svc.cluster.local:80 resolve"],
+        lambda loop: "$(POD_NAMESPACE)" in api_server(loop),
+    ),
+    "denial of all other connections deleted": (
+        ["delete", "networkpolicy", "default-deny"],
+        lambda loop: bool(loop.get("NetworkPolicy", "default-deny")),
+    ),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_drift_is_healed(loop: Loop, measure: Measure, drift: str) -> None:
+    command, healed = DRIFTS[drift]
+    with loop.lossless(f"drift, {drift}", measure):
+        loop.kubectl(*command)
+        seconds = eventually(lambda: healed(loop), 60, "the drift is healed")
+        loop.cluster.wait_for_rollout(NAMESPACE)
+        eventually(lambda: loop.settled(loop.source.head()), 60, "the application is healthy again")
+    measure(f"drift to healed: {drift}", f"{seconds:.1f} s")
+    assert seconds <= DRIFT_TO_HEALED
+
+
+def test_a_reference_replaced_by_a_value_is_told_and_mended_by_hand(loop: Loop, measure: Measure) -> None:
+    """No apply can heal it: the value belongs to whoever set it, and a variable cannot have both.
+
+    Argo CD says so and does nothing more, so somebody has to take the value out; the pods in service stay throughout.
+    """
+    with loop.lossless("a reference replaced by a value", measure):
+        loop.kubectl("set", "env", f"deployment/{API}", "APP_ENV=recette")
+        eventually(lambda: "may not be specified when `value` is not empty" in loop.conditions(), 60, "it is told")
+        loop.kubectl("set", "env", f"deployment/{API}", "APP_ENV-")
+        eventually(lambda: loop.settled(loop.source.head()), 120, "Argo CD goes on")
+    (container,) = loop.get("Deployment", API)["spec"]["template"]["spec"]["containers"]
+    assert [item["name"] for item in container["env"] if "valueFrom" in item] == ["APP_ENV", "DB_PASSWORD"]
+
+
+def test_a_deleted_service_is_back(loop: Loop, measure: Measure) -> None:
+    """Not lossless: without the Service the API has no address. What is lost is the API, and only until it is back."""
+    with load(loop.url) as seen:
+        loop.kubectl("delete", "service", API)
+        started = time.monotonic()
+        seconds = eventually(lambda: bool(loop.get("Service", API)), 60, "the Service is back")
+        eventually(lambda: loop.served_revision() != "", 30, "the API answers again")
+        recovered = time.monotonic()
+        time.sleep(3)
+    measure("drift to healed: Service deleted", f"{seconds:.1f} s")
+    measure("  until the API answered again", f"{recovered - started:.1f} s")
+    measure("  requests meanwhile: Service deleted", str(seen))
+    assert seconds <= DRIFT_TO_HEALED
+    assert all("/api/" in answer.request for answer in seen.failed), "the page itself was always served"
+    assert all(answer.outcome in {"502", "504"} for answer in seen.failed)
+    # NGINX asks for the name every 5 s, each of its workers' view being one; a failed answer may take as long again.
+    assert all(answer.at <= started + seconds + 10 for answer in seen.failed)
+
+
+def test_a_removed_object_is_pruned(loop: Loop, source: Source, measure: Measure) -> None:
+    assert loop.get("PodDisruptionBudget", FRONT)
+    with loop.lossless("pruning", measure):
+        source.commit(
+            "Remove the disruption budgets", source.edit_overlay(r"  - ../../components/disruption-budget\n", "")
+        )
+        seconds = eventually(lambda: not loop.get("PodDisruptionBudget", FRONT), 60, "the budget is pruned")
+        loop.wait(source.revert())
+    measure("commit to pruned: a component removed", f"{seconds:.1f} s")
+    assert loop.get("PodDisruptionBudget", FRONT)

@@ -1,0 +1,111 @@
+"""Steady traffic through the front, as its users send it, while something else happens to it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+CLIENTS = 25
+PERIOD_SECONDS = 0.5  # of one client: 50 requests a second in all
+TIMEOUT_SECONDS = 10
+# NGINX never repeats a POST, so each of them shows what a GET may hide; the API takes none, and says so itself.
+EXPECTED = {"GET": 200, "POST": 405}
+REQUESTS = [("GET", "/api/"), ("POST", "/api/"), ("GET", "/"), ("POST", "/api/version")]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one request.
+
+    Attributes:
+        at: when it was due, by time.monotonic()
+        until: when its answer was there
+        request: method, path, and whether its connection was used before
+        outcome: the status, or the exception's name
+    """
+
+    at: float
+    until: float
+    request: str
+    outcome: str
+    right: bool
+
+
+@dataclass
+class Load:
+    """The answers of one stretch of traffic; complete once the context that made it has ended."""
+
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[Answer]:
+        return sorted((answer for answer in self.answers if not answer.right), key=lambda answer: answer.at)
+
+    def longest_gap(self) -> float:
+        """Return the longest time, in seconds, in which no right answer came."""
+        times = sorted(answer.until for answer in self.answers if answer.right)
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+    def __str__(self) -> str:
+        return f"{len(self.answers)} sent, {len(self.failed)} failed, longest gap {self.longest_gap():.1f} s"
+
+
+@contextmanager
+def load(url: str) -> Iterator[Load]:
+    """Send requests, half of them each on a connection of its own, while the context lasts.
+
+    Open loop: each client keeps its timetable, whatever the answers take, and makes up for what it missed. Nothing is
+    sent twice.
+    """
+    seen = Load()
+    stop = threading.Event()
+    threads = [threading.Thread(target=_client, args=(url, number, seen, stop)) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _client(url: str, number: int, seen: Load, stop: threading.Event) -> None:
+    keeps = bool(number % 2)
+    connection: HTTPConnection | None = None
+    due = time.monotonic() + PERIOD_SECONDS * number / CLIENTS
+    for method, path in _requests(number):
+        if stop.wait(max(0.0, due - time.monotonic())):
+            break
+        used = connection is not None and connection.sock is not None
+        connection = connection or HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)
+        outcome = _send(connection, method, path, keeps)
+        request = f"{method} {path} {'kept' if used else 'fresh'}"
+        seen.answers.append(Answer(due, time.monotonic(), request, outcome, outcome == str(EXPECTED[method])))
+        if not keeps or not outcome.isdecimal():
+            connection.close()
+            connection = None
+        due += PERIOD_SECONDS
+    if connection:
+        connection.close()
+
+
+def _requests(number: int) -> Iterator[tuple[str, str]]:
+    while True:
+        number += 1
+        yield REQUESTS[number // 2 % len(REQUESTS)]
+
+
+def _send(connection: HTTPConnection, method: str, path: str, keeps: bool) -> str:
+    """Return the status that came, or the name of the error."""
+    try:
+        connection.request(method, path, headers={} if keeps else {"Connection": "close"})
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, HTTPException) as error:
+        return type(error).__name__
+    return str(answer.status)
