@@ -22,6 +22,8 @@ from statistics import mean
 
 from fastapi import FastAPI
 
+from tools.probe import free_port
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATH = f"{REPOSITORY / '.build' / 'bin'}:{os.environ['PATH']}:/usr/sbin"
 ROUNDS = 2
@@ -92,13 +94,6 @@ CANDIDATES = [
     DIRECT_RIVAL,
     Candidate("Flask, as configured, no NGINX", "", direct=True),
 ]
-
-
-def free_port() -> int:
-    """Return a TCP port that is free on the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""A look at whether a URL answers."""
+"""Looks at the network: whether a URL answers, which port is free."""
 
+import socket
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
@@ -16,3 +17,10 @@ def answers(url: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def free_port() -> int:
+    """Return a TCP port that is free on the loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.probe import free_port
+
 CONFIGURATION = Path(__file__).resolve().parents[2] / "src" / "api" / "gunicorn.conf.py"
 PASSWORD = "demo-secret-of-the-tests"
 GOOD_ENVIRON = {"APP_ENV": "dev", "DB_PASSWORD": PASSWORD}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10) -> None:

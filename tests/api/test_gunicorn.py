@@ -19,7 +19,8 @@ import pytest
 from gunicorn.config import Config
 
 from datapress_api.worker import Worker
-from tests.api.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, free_port, read_answer, wait_until
+from tests.api.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer, wait_until
+from tools.probe import free_port
 
 StartServer = Callable[..., Server]
 MIB = 1024 * 1024

@@ -142,17 +142,11 @@ def _release(cluster: Cluster, name: str) -> Iterator[Release]:
     started = time.monotonic()
     try:
         cluster.kubectl("apply", "-k", OVERLAYS / name)
-        _wait_until_served(f"{cluster.url(f'datapress-{name}')}/api/")
+        url = f"{cluster.url(f'datapress-{name}')}/api/"
+        eventually(lambda: answers(url), ROLLOUT_SECONDS, f"{url} answers")
         yield Release(cluster, name, time.monotonic() - started)
     finally:
         cluster.kubectl("delete", "-k", OVERLAYS / name, "--ignore-not-found", "--wait=false")
-
-
-def _wait_until_served(url: str) -> None:
-    deadline = time.monotonic() + ROLLOUT_SECONDS
-    while not answers(url):
-        assert time.monotonic() < deadline, f"{url} does not answer after {ROLLOUT_SECONDS} s"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ import pytest
 import requests
 
 from tools import front
+from tools.probe import free_port
 from tools.render import REPOSITORY, VENV_BIN
 
 CONFIGURATION = {
@@ -30,13 +31,6 @@ CONFIGURATION = {
     "banner": "Bannière d'essai.",
 }
 API_START_SECONDS = 20
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
