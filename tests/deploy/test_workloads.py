@@ -84,7 +84,7 @@ def test_rollout_never_lowers_capacity(environment: Environment, name: str) -> N
     spec = environment.get("Deployment", name)["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert spec["minReadySeconds"] == 3
-    assert spec["progressDeadlineSeconds"] == 120
+    assert spec["progressDeadlineSeconds"] == 60
     assert spec["revisionHistoryLimit"] == 3
 
 
