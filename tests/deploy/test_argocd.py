@@ -12,6 +12,10 @@ from tools.render import OVERLAYS, REPOSITORY, Manifest, render
 
 NAMESPACE = "datapress-recette"
 CLUSTER = "https://kubernetes.default.svc"
+HOOK = {
+    "argocd.argoproj.io/hook": "PostSync",
+    "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
+}
 
 
 @cache
@@ -86,10 +90,7 @@ def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
     synced: Environment, recette: Environment
 ) -> None:
     job = synced.get("Job", "datapress-smoke")
-    assert job["metadata"]["annotations"] == {
-        "argocd.argoproj.io/hook": "PostSync",
-        "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
-    }
+    assert job["metadata"]["annotations"] == HOOK
     assert {key: value for key, value in job["spec"].items() if key != "template"} == {
         "backoffLimit": 0,
         "activeDeadlineSeconds": 90,
@@ -104,6 +105,17 @@ def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
     assert job["spec"]["template"]["spec"]["volumes"] == [
         {"name": "script", "configMap": {"name": script["metadata"]["name"]}}
     ]
+
+
+def test_all_of_the_smoke_test_is_hooks_so_that_an_empty_overlay_is_empty(synced: Environment) -> None:
+    """One object that is none, and `allowEmpty: false` would see a wish in an overlay that renders to nothing."""
+    smoke = [manifest for manifest in synced.objects if manifest["metadata"]["name"].startswith("datapress-smoke")]
+    before_the_job = {**HOOK, "argocd.argoproj.io/sync-wave": "-1"}
+    assert {manifest["kind"]: manifest["metadata"]["annotations"] for manifest in smoke} == {
+        "ConfigMap": before_the_job,
+        "NetworkPolicy": before_the_job,
+        "Job": HOOK,
+    }
 
 
 def test_smoke_test_is_as_hardened_as_what_it_tests(synced: Environment) -> None:
