@@ -19,15 +19,29 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cluster.conftest import Cluster
+from tests.cluster.conftest import Cluster, eventually
 from tests.cluster.load import Load, load
-from tools.images import Image, build, digest_of, images_of
-from tools.render import OVERLAYS, REPOSITORY, render
+from tools.images import Image, build, digest_of
+from tools.promote import read_pin
+from tools.render import REPOSITORY
 
 APPLICATION = "datapress-recette"
 NAMESPACE = "datapress-recette"
+KINDS = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets"
 OVERLAY = Path("deploy/overlays/recette")
 AUTHOR = ["-c", "user.name=e2e", "-c", "user.email=e2e@example.org", "-c", "commit.gpgsign=false"]
+
+
+def replacing(pattern: str, replacement: str, file: Path = OVERLAY / "kustomization.yaml") -> Callable[[Path], None]:
+    """Return an edit that replaces one place of a file of the repository."""
+
+    def edit(directory: Path) -> None:
+        path = directory / file
+        text, count = re.subn(pattern, replacement, path.read_text())
+        assert count == 1, pattern
+        path.write_text(text)
+
+    return edit
 
 
 @dataclass(frozen=True)
@@ -58,23 +72,18 @@ class Source:
         self.git("push", "-q", "origin", "HEAD:main")
         return self.head()
 
-    def revert(self) -> str:
-        """Take back the last commit, as the runbook says; return the new one."""
+    def revert(self, commit: str = "HEAD") -> str:
+        """Take back a commit, as the runbook says; return the new one."""
         self.pull()
-        self.git("revert", "--no-edit", "HEAD")
+        self.git("revert", "--no-edit", commit)
         self.git("push", "-q", "origin", "HEAD:main")
         return self.head()
 
-    def edit_overlay(self, pattern: str, replacement: str) -> Callable[[Path], None]:
-        """Return an edit that replaces one place of the overlay's kustomization."""
-
-        def edit(directory: Path) -> None:
-            file = directory / OVERLAY / "kustomization.yaml"
-            text, count = re.subn(pattern, replacement, file.read_text())
-            assert count == 1, pattern
-            file.write_text(text)
-
-        return edit
+    def restore(self, commit: str) -> None:
+        """Have the tree of a commit again, by a new one if there is need."""
+        self.pull()
+        if self.git("diff", "--name-only", commit):
+            self.commit("Restore what a test has left", lambda _: self.git("restore", f"--source={commit}", "."))
 
 
 @dataclass(frozen=True)
@@ -83,19 +92,25 @@ class Loop:
 
     cluster: Cluster
     source: Source
+    name: str = APPLICATION
 
     @property
     def url(self) -> str:
         return self.cluster.url(NAMESPACE)
 
     def status(self) -> dict[str, Any]:
-        found = self.cluster.kubectl("get", "application", APPLICATION, "-n", "argocd", "-o", "json")
+        found = self.cluster.kubectl("get", "application", self.name, "-n", "argocd", "-o", "json")
         status: dict[str, Any] = json.loads(found).get("status", {})
         return status
 
     def operation(self) -> dict[str, Any]:
         operation: dict[str, Any] = self.status().get("operationState", {})
         return operation
+
+    def syncing(self, revision: str) -> bool:
+        """Whether a sync of that commit is under way."""
+        operation = self.operation()
+        return bool(operation.get("phase") == "Running" and operation.get("syncResult", {}).get("revision") == revision)
 
     def settled(self, revision: str) -> bool:
         """Whether that commit is what runs, wholly, and Argo CD is not at work."""
@@ -126,7 +141,14 @@ class Loop:
             time.sleep(0.2)
         return time.monotonic() - started
 
+    def failure(self) -> str:
+        """Return what the last operation says of itself and of each object."""
+        operation = self.operation()
+        results = operation.get("syncResult", {}).get("resources", [])
+        return " ".join([operation.get("message", ""), *(result.get("message", "") for result in results)])
+
     def conditions(self) -> str:
+        """Return what Argo CD says is wrong with the application as Git has it."""
         return " ".join(condition["message"] for condition in self.status().get("conditions", []))
 
     def served_revision(self) -> str:
@@ -145,6 +167,11 @@ class Loop:
         done = self.cluster.try_kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json")
         found: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}
         return found
+
+    def objects(self) -> set[tuple[str, int | None]]:
+        """Return what runs: each object's identity, and the generation that a change of its specification raises."""
+        listed = self.cluster.objects(KINDS, NAMESPACE)
+        return {(item["metadata"]["uid"], item["metadata"].get("generation")) for item in listed}
 
     def kubectl(self, *arguments: str) -> str:
         return self.cluster.kubectl(*arguments, "-n", NAMESPACE)
@@ -166,9 +193,9 @@ class Builder:
     source: Source
     image: Image
 
-    def release(self, what: str) -> tuple[str, str]:
-        """Commit, build, push; return the commit and the image's digest."""
-        commit = self.source.commit(what)
+    def release(self, what: str, edit: Callable[[Path], Any] = lambda _: None) -> tuple[str, str]:
+        """Edit the sources, commit, build, push; return the commit and the image's digest."""
+        commit = self.source.commit(what, edit)
         reference = f"{self.image.at(self.cluster.registry)}:sha-{commit}"
         build(self.image, reference, commit)
         subprocess.run(["docker", "push", "-q", reference], check=True, capture_output=True)
@@ -223,8 +250,7 @@ def source(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def builder(cluster: Cluster, source: Source) -> Builder:
-    (image,) = [image for image in images_of(render(OVERLAYS / "recette")) if image.name.endswith("/api")]
-    return Builder(cluster, source, image)
+    return Builder(cluster, source, read_pin(source.directory, "api").image)
 
 
 @pytest.fixture(scope="session")
@@ -250,3 +276,26 @@ def bootstrap(
         # The Application first: to delete what it deployed, Argo CD needs the project.
         cluster.try_kubectl("delete", "application", APPLICATION, "-n", "argocd", "--timeout=120s")
         cluster.kubectl("delete", "-k", argocd, "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
+def loop(
+    images: dict[str, str], bootstrap: Callable[[], Loop], builder: Builder, measure: Callable[[str, str], None]
+) -> Loop:
+    """The application, running; bootstrapped with the front that the overlay names and a first version of the API."""
+    assert images
+    commit, digest = builder.release("First version")
+    builder.promote(commit, digest)
+    started = time.monotonic()
+    loop = bootstrap()
+    loop.wait(loop.source.head())
+    assert loop.serves_only(commit)
+    measure("kubectl apply -k argocd, to synced and smoke-tested", f"{time.monotonic() - started:.1f} s")
+    return loop
+
+
+@pytest.fixture(autouse=True)
+def healthy(loop: Loop) -> Iterator[None]:
+    """Each step starts from a healthy application, and shows by its own end that it left one."""
+    yield
+    eventually(lambda: loop.settled(loop.source.head()), 180, "the step leaves the application healthy")

@@ -2,41 +2,20 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
 
 from tests.cluster.conftest import DEPLOYMENTS, eventually
-from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, Source
+from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, Source, replacing
 from tests.cluster.load import load
 from tests.cluster.test_overlays import press_button
 
 Measure = Callable[[str, str], None]
 API, FRONT = DEPLOYMENTS
 COMMIT_TO_SERVED, DRIFT_TO_HEALED = 45, 15  # seconds, with Argo CD polling every five
-
-
-@pytest.fixture(scope="module")
-def loop(images: dict[str, str], bootstrap: Callable[[], Loop], builder: Builder, measure: Measure) -> Loop:
-    """The application, running; bootstrapped with the front that the overlay names and a first version of the API."""
-    assert images
-    commit, digest = builder.release("First version")
-    builder.promote(commit, digest)
-    started = time.monotonic()
-    loop = bootstrap()
-    loop.wait(loop.source.head())
-    assert loop.serves_only(commit)
-    measure("kubectl apply -k argocd, to synced and smoke-tested", f"{time.monotonic() - started:.1f} s")
-    return loop
-
-
-@pytest.fixture(autouse=True)
-def healthy(loop: Loop) -> Iterator[None]:
-    """Each step starts from a healthy application, and shows by its own end that it left one."""
-    yield
-    eventually(lambda: loop.settled(loop.source.head()), 60, "the step leaves the application healthy")
 
 
 def config_maps(loop: Loop) -> set[str]:
@@ -71,6 +50,22 @@ def test_a_merge_rolls_out_by_itself(loop: Loop, builder: Builder, measure: Meas
     (smoke,) = [result for result in results if result["kind"] == "Job"]
     assert smoke["hookPhase"] == "Succeeded"
     assert f"the API at {commit}" in loop.kubectl("logs", "job/datapress-smoke")
+
+
+def test_a_controller_that_restarts_in_the_middle_of_a_sync_ends_it(
+    loop: Loop, builder: Builder, measure: Measure
+) -> None:
+    commit, digest = builder.release("Third version")
+    with loop.lossless("controller restarted", measure):
+        promotion = builder.promote(commit, digest)
+        started = time.monotonic()
+        eventually(lambda: loop.syncing(promotion), 60, "the sync has begun")
+        controller = ["-n", "argocd", "-l", "app.kubernetes.io/name=argocd-application-controller"]
+        loop.cluster.kubectl("delete", "pod", *controller, "--now")
+        loop.wait(promotion)
+        seconds = time.monotonic() - started
+    measure("commit to synced: controller restarted meanwhile", f"{seconds:.1f} s")
+    assert loop.serves_only(commit)
 
 
 def test_a_changed_value_keeps_the_former_one_until_nobody_reads_it(loop: Loop, measure: Measure) -> None:
@@ -180,9 +175,7 @@ def test_a_deleted_service_is_back(loop: Loop, measure: Measure) -> None:
 def test_a_removed_object_is_pruned(loop: Loop, source: Source, measure: Measure) -> None:
     assert loop.get("PodDisruptionBudget", FRONT)
     with loop.lossless("pruning", measure):
-        source.commit(
-            "Remove the disruption budgets", source.edit_overlay(r"  - ../../components/disruption-budget\n", "")
-        )
+        source.commit("Remove the disruption budgets", replacing(r"  - ../../components/disruption-budget\n", ""))
         seconds = eventually(lambda: not loop.get("PodDisruptionBudget", FRONT), 60, "the budget is pruned")
         loop.wait(source.revert())
     measure("commit to pruned: a component removed", f"{seconds:.1f} s")
