@@ -15,7 +15,7 @@ FRONT = "http://datapress-front"
 TITLE = "<title>DataPress – POC</title>"
 ANSWERS_IN_A_ROW = 20
 LIMIT_SECONDS = 45
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.05
 
 
 def get(path: str) -> str:
