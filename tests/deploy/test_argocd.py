@@ -93,7 +93,7 @@ def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
     assert job["metadata"]["annotations"] == HOOK
     assert {key: value for key, value in job["spec"].items() if key != "template"} == {
         "backoffLimit": 0,
-        "activeDeadlineSeconds": 90,
+        "activeDeadlineSeconds": 60,
     }
     container = _container(job)
     assert container["image"] == recette.container("datapress-api")["image"]

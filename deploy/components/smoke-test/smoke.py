@@ -14,7 +14,7 @@ import urllib.request
 FRONT = "http://datapress-front"
 TITLE = "<title>DataPress – POC</title>"
 ANSWERS_IN_A_ROW = 20
-LIMIT_SECONDS = 45
+LIMIT_SECONDS = 30
 PAUSE_SECONDS = 0.05
 
 

@@ -132,6 +132,7 @@ def test_drift_is_healed(loop: Loop, measure: Measure, drift: str) -> None:
     with loop.lossless(f"drift, {drift}", measure):
         loop.kubectl(*command)
         seconds = eventually(lambda: healed(loop), 60, "the drift is healed")
+        time.sleep(5)
         loop.cluster.wait_for_rollout(NAMESPACE)
         eventually(lambda: loop.settled(loop.source.head()), 60, "the application is healthy again")
     measure(f"drift to healed: {drift}", f"{seconds:.1f} s")
