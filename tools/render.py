@@ -1,15 +1,18 @@
 """The manifests as Kubernetes would get them: the one place that renders a kustomization."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OVERLAYS = REPOSITORY / "deploy" / "overlays"
+APPLICATION = REPOSITORY / "argocd" / "application.yaml"
 VENV_BIN = Path(sys.executable).parent
 
 Manifest = dict[str, Any]
@@ -49,3 +52,22 @@ def render(directory: Path) -> list[Manifest]:
         RenderError: if Kustomize refuses it.
     """
     return [document for document in yaml.safe_load_all(kustomize(directory)) if document]
+
+
+def render_deployed(environment: str) -> list[Manifest]:
+    """Return the objects of an environment as it is deployed: Argo CD adds components to the overlay that it follows.
+
+    Raises:
+        RenderError: if Kustomize refuses it.
+    """
+    source = yaml.safe_load(APPLICATION.read_text())["spec"]["source"]
+    if REPOSITORY / source["path"] != OVERLAYS / environment:
+        return render(OVERLAYS / environment)
+    with TemporaryDirectory() as directory:
+        # As `kustomize edit add component` does, which Argo CD calls in its own clone.
+        copy = shutil.copytree(OVERLAYS.parent, Path(directory) / OVERLAYS.parent.name)
+        file = copy / OVERLAYS.name / environment / "kustomization.yaml"
+        kustomization = yaml.safe_load(file.read_text())
+        kustomization.setdefault("components", []).extend(source.get("kustomize", {}).get("components", []))
+        file.write_text(yaml.safe_dump(kustomization))
+        return render(file.parent)

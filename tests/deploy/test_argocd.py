@@ -1,14 +1,12 @@
 """What Argo CD is told to do, what it may do, and the test that it runs after each sync."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.deploy.conftest import Environment
-from tools.render import OVERLAYS, REPOSITORY, Manifest, render
+from tools.render import OVERLAYS, REPOSITORY, Manifest, render, render_deployed
 
 NAMESPACE = "datapress-recette"
 CLUSTER = "https://kubernetes.default.svc"
@@ -24,14 +22,10 @@ def argocd(kind: str) -> Manifest:
     return found
 
 
-@pytest.fixture
-def synced(deploy_copy: Path) -> Environment:
+@pytest.fixture(scope="module")
+def synced() -> Environment:
     """The overlay as Argo CD renders it: with the components that the Application names."""
-    file = deploy_copy / "overlays" / "recette" / "kustomization.yaml"
-    kustomization = yaml.safe_load(file.read_text())
-    kustomization["components"] += argocd("Application")["spec"]["source"]["kustomize"]["components"]
-    file.write_text(yaml.safe_dump(kustomization))
-    return Environment("recette", tuple(render(file.parent)))
+    return Environment("recette", tuple(render_deployed("recette")))
 
 
 def test_application() -> None:
