@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint e2e bench deploy undeploy promote cluster lock clean
+.PHONY: help run test lint e2e bench deploy undeploy promote cluster docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
 cluster: ## make a local cluster with kind
 	@tools/setup.sh deploy
 	@python -m tools.cluster
+
+docs: ## write the pages of docs/ that are made of data
+	@tools/setup.sh deploy
+	@python -m tools.flows
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file

@@ -126,18 +126,6 @@ def test_smoke_test_is_as_hardened_as_what_it_tests(synced: Environment) -> None
     assert pod["restartPolicy"] == "Never"
 
 
-def test_smoke_test_reaches_the_front_and_dns_only(synced: Environment) -> None:
-    pod = synced.get("Job", "datapress-smoke")["spec"]["template"]
-    policy = synced.get("NetworkPolicy", "datapress-smoke")["spec"]
-    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in policy
-    to_front, to_dns = policy["egress"]
-    front = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "datapress-front"}}}
-    assert to_front == {"to": [front], "ports": [{"port": "http", "protocol": "TCP"}]}
-    assert to_dns == synced.get("NetworkPolicy", "datapress-front")["spec"]["egress"][1]
-
-
 def test_the_overlay_alone_has_no_job(recette: Environment) -> None:
     """A Job's pod cannot be changed: the second `kubectl apply -k` would fail."""
     assert recette.of_kind("Job") == []
