@@ -12,6 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ import pytest
 from tools.command import do
 from tools.images import build, images_of
 from tools.probe import answers
-from tools.render import OVERLAYS, Manifest, environments, kubectl, render
+from tools.render import OVERLAYS, Manifest, environments, kubectl, render, render_deployed
 
 VARIABLES = ("KUBECONFIG", "REGISTRY", "NODE_ADDRESS", "HOST_ADDRESS")
 DEPLOYMENTS = ["datapress-api", "datapress-front"]
 ROLLOUT_SECONDS = 180
+IMAGE = "python:3.14-slim"  # of pods that are not the product's
+SCRATCH = "datapress-e2e"  # the namespace of most of them
 MEASURES = pytest.StashKey[list[tuple[str, str]]]()
 
 
@@ -61,6 +64,10 @@ class Cluster:
         items: list[dict[str, Any]] = listed["items"]
         return items
 
+    def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-n", namespace, "-o", "json"))
+        return found
+
     def pods(self, namespace: str, name: str) -> list[dict[str, Any]]:
         """Return the pods of a Deployment that are not on their way out."""
         pods = self.objects("pods", namespace, "-l", f"app.kubernetes.io/name={name}")
@@ -71,7 +78,7 @@ class Cluster:
             self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, f"--timeout={ROLLOUT_SECONDS}s")
 
     def url(self, namespace: str) -> str:
-        service = json.loads(self.kubectl("get", "service", "datapress-front", "-n", namespace, "-o", "json"))
+        service = self.get("service", "datapress-front", namespace)
         return f"http://{self.node_address}:{service['spec']['ports'][0]['nodePort']}"
 
 
@@ -112,8 +119,28 @@ def cluster() -> Iterator[Cluster]:
 
 def _clean(cluster: Cluster) -> None:
     """Delete what an earlier run left and wait for what is going; all at once, as a namespace takes half a minute."""
-    namespaces = [f"namespace/datapress-{name}" for name in environments()]
+    namespaces = [f"namespace/{name}" for name in (SCRATCH, *(f"datapress-{name}" for name in environments()))]
     cluster.kubectl("delete", *namespaces, "--ignore-not-found", f"--timeout={ROLLOUT_SECONDS}s")
+
+
+@pytest.fixture(scope="session")
+def scratch(cluster: Cluster) -> str:
+    """The name of a namespace where anything may be made; it goes with the cluster's other namespaces."""
+    cluster.kubectl("create", "namespace", SCRATCH)
+    return SCRATCH
+
+
+@contextmanager
+def running(cluster: Cluster, manifests: list[dict[str, Any]]) -> Iterator[None]:
+    """Objects, of which the pods are ready."""
+    objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+    pods = json.dumps({"apiVersion": "v1", "kind": "List", "items": [m for m in manifests if m["kind"] == "Pod"]})
+    cluster.kubectl("create", "-f", "-", stdin=objects)
+    try:
+        cluster.kubectl("wait", "-f", "-", "--for=condition=Ready", "--timeout=60s", stdin=pods)
+        yield
+    finally:
+        cluster.kubectl("delete", "-f", "-", "--ignore-not-found", "--now", stdin=objects)
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +186,28 @@ def recette(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
 def dev(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
     assert images
     yield from _release(cluster, "dev")
+
+
+@contextmanager
+def smoke_test(release: Release, command: list[str]) -> Iterator[dict[str, Any]]:
+    """The Job that Argo CD runs after a sync, and what it needs, with another command and no time limit; its pod."""
+    overlay = render(OVERLAYS / release.name)
+    added = [manifest for manifest in render_deployed(release.name) if manifest not in overlay]
+    (job,) = [manifest for manifest in added if manifest["kind"] == "Job"]
+    del job["spec"]["activeDeadlineSeconds"]
+    pod = job["spec"]["template"]["spec"]
+    pod["containers"][0]["command"] = command
+    pod["terminationGracePeriodSeconds"] = 0
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": added})
+    kubectl = release.cluster.kubectl
+    kubectl("create", "-f", "-", stdin=manifests)
+    try:
+        name, status = f"job/{job['metadata']['name']}", "--for=jsonpath={.status.ready}=1"
+        kubectl("wait", name, "-n", release.namespace, status, "--timeout=60s")
+        (found,) = release.pods(job["metadata"]["name"])
+        yield found
+    finally:
+        kubectl("delete", "-f", "-", "--cascade=foreground", stdin=manifests)
 
 
 @pytest.fixture

@@ -1,63 +1,142 @@
-"""Who reaches whom in recette, by real connections; first of all, that this cluster enforces policies at all."""
+"""Every connection of deploy/components/network-policy/flows.yaml, tried where policies are shown to be enforced."""
 
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.cluster.conftest import Cluster, Release
+from tests.cluster.conftest import IMAGE, Cluster, Release, eventually, running, smoke_test
+from tools.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
+from tools.network_policy import End
+from tools.render import environments
 
-IMAGE = "python:3.14-slim"
-PROBE_NAMESPACE = "datapress-e2e"
-# Prints "open" when the connection is made; a dropped packet is a time-out, so this takes up to 3 s.
-CONNECT = """
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3).close()
-    print("open")
-except OSError as error:
-    print("closed:", error)
+NAME = "app.kubernetes.io/name"
+DNS = "elsewhere/dns"
+KUBERNETES = "elsewhere/kubernetes"
+STRANGER = "elsewhere/stranger"
+SERVER = "elsewhere/dns-labels:any"
+SOURCES = list(yaml.safe_load(FLOWS.read_text())["reaches"])
+# How long a network plugin may take to learn of new pods.
+SETTLING_SECONDS = 15
+# Connects to all targets at once, as each one that is refused is a time-out. Prints for each what went wrong. One that
+# takes a UDP port is asked as a DNS server. In threads, because it runs beside NGINX in a pod of 32 MiB.
+CONNECT = r"""
+import json, socket, sys, threading
+NAME = b"".join(bytes([len(part)]) + part for part in b"kubernetes.default.svc.cluster.local".split(b"."))
+QUERY = b"\0\1\1\0\0\1\0\0\0\0\0\0" + NAME + b"\0\0\1\0\1"
+def ask(address):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        client.connect(address)
+        for last in (False, False, True):
+            client.send(QUERY)
+            try:
+                return client.recv(512)
+            except TimeoutError:
+                if last: raise
+def connect(number, host, port, protocol):
+    try:
+        ask((host, port)) if protocol == "UDP" else socket.create_connection((host, port), timeout=3).close()
+        errors[number] = ""
+    except OSError as error:
+        errors[number] = str(error)
+targets = json.loads(sys.argv[1])
+errors = [None] * len(targets)
+threads = [threading.Thread(target=connect, args=(number, *target)) for number, target in enumerate(targets)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(json.dumps(errors))
 """
-LISTEN = "import http.server; http.server.HTTPServer(('', 8080), http.server.SimpleHTTPRequestHandler).serve_forever()"
-SLEEP = "import time; time.sleep(300)"
+# Takes connections and closes them.
+LISTEN = """
+import socket, sys, threading
+def take(port):
+    listener = socket.create_server(("", port))
+    while True: listener.accept()[0].close()
+for port in sys.argv[1:]: threading.Thread(target=take, args=(int(port),), daemon=True).start()
+threading.Event().wait()
+"""
+Address = tuple[str, int, str]
+Pod = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A connection: whether it should pass, and what went wrong, empty if nothing did."""
+
+    wanted: bool
+    error: str
+
+    @property
+    def passed(self) -> bool:
+        return self.error == ""
+
+    @property
+    def right(self) -> bool:
+        return self.passed == self.wanted
+
+
+Attempts = dict[tuple[str, str], Attempt]
 
 
 @dataclass(frozen=True)
 class Client:
-    """A pod from which to connect."""
+    """A container with Python from which to connect."""
 
     cluster: Cluster
-    namespace: str
-    name: str
+    pod: Pod
     container: str
 
-    def reaches(self, host: str, port: int) -> bool:
-        return self.run(CONNECT, host, str(port)).startswith("open")
+    @property
+    def address(self) -> str:
+        address: str = self.pod["status"]["podIP"]
+        return address
 
     def run(self, code: str, *arguments: str) -> str:
         """Run Python there and return what it prints."""
-        within = ["exec", self.name, "-n", self.namespace, "-c", self.container]
+        metadata = self.pod["metadata"]
+        within = ["exec", metadata["name"], "-n", metadata["namespace"], "-c", self.container]
         return self.cluster.kubectl(*within, "--", "python3", "-c", code, *arguments)
 
+    def connect(self, targets: Sequence[Address]) -> list[str]:
+        """Return what went wrong with the connection to each target; empty if nothing did."""
+        errors: list[str] = json.loads(self.run(CONNECT, json.dumps(targets)))
+        return errors
 
-def _pod(namespace: str, name: str, labels: dict[str, str], code: str) -> dict[str, Any]:
+
+def _pod(name: str, end: End) -> Pod:
+    ports = [{"name": key, "containerPort": port.number, "protocol": port.protocol} for key, port in end.ports.items()]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": {
+            "name": f"e2e-{name.partition('/')[2]}",
+            "namespace": end.namespace,
+            "labels": {**end.labels},
+        },
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": False,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 10002, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10002,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                # One of the settings that any pod may have; the DNS port is below 1024.
+                "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+            },
             "containers": [
                 {
-                    "name": "client",
+                    "name": "e2e",
                     "image": IMAGE,
-                    "command": ["python3", "-c", code],
+                    "command": ["python3", "-c", LISTEN, *(str(port.number) for port in end.ports.values())],
+                    "ports": ports,
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }
             ],
@@ -66,143 +145,186 @@ def _pod(namespace: str, name: str, labels: dict[str, str], code: str) -> dict[s
 
 
 @contextmanager
-def running(cluster: Cluster, namespace: str, name: str, labels: dict[str, str], code: str = SLEEP) -> Iterator[Client]:
-    cluster.kubectl("create", "-f", "-", stdin=json.dumps(_pod(namespace, name, labels, code)))
-    try:
-        cluster.kubectl(
-            "wait", f"pod/{name}", "-n", namespace, "--for=jsonpath={.status.phase}=Running", "--timeout=60s"
-        )
-        yield Client(cluster, namespace, name, "client")
-    finally:
-        cluster.kubectl("delete", "pod", name, "-n", namespace, "--ignore-not-found", "--now")
-
-
-def inside(release: Release, pod: dict[str, Any]) -> Client:
-    """Return a client in the network of a pod whose own image has no Python: an ephemeral container beside its own.
-
-    https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/
-    """
-    client = Client(release.cluster, release.namespace, pod["metadata"]["name"], "e2e")
-    where = [f"pod/{client.name}", "-n", client.namespace]
-    debug = ["--image", IMAGE, "--profile=restricted", "--container", client.container]
-    client.cluster.kubectl("debug", *where, *debug, "--", "python3", "-c", SLEEP)
-    running = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
-    client.cluster.kubectl("wait", *where, f"--for={running}", "--timeout=60s")
-    return client
-
-
-@contextmanager
-def namespace(cluster: Cluster, name: str) -> Iterator[None]:
-    """A namespace; one that exists already is used and left."""
-    created = cluster.try_kubectl("create", "namespace", name).returncode == 0
+def namespaces(cluster: Cluster, names: set[str]) -> Iterator[None]:
+    """Namespaces; those that exist already are used and left."""
+    created = [name for name in sorted(names) if cluster.try_kubectl("create", "namespace", name).returncode == 0]
     try:
         yield
     finally:
         if created:
-            cluster.kubectl("delete", "namespace", name, "--timeout=60s")
+            cluster.kubectl("delete", "namespace", *created, "--timeout=60s")
 
 
-def address(pod: dict[str, Any]) -> str:
-    found: str = pod["status"]["podIP"]
+def inside(cluster: Cluster, pod: Pod) -> Client:
+    """Return a client in the network of a pod whose own image has no Python: an ephemeral container beside its own.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/
+    """
+    where = [f"pod/{pod['metadata']['name']}", "-n", pod["metadata"]["namespace"]]
+    debug = ["--image", IMAGE, "--profile=restricted", "--container", "e2e"]
+    cluster.kubectl("debug", *where, *debug, "--", "sleep", "300")
+    running = "jsonpath={.status.ephemeralContainerStatuses[0].state.running}"
+    cluster.kubectl("wait", *where, f"--for={running}", "--timeout=60s")
+    return Client(cluster, pod, "e2e")
+
+
+@pytest.fixture(scope="module")
+def flows() -> Flows:
+    return load(deployed())
+
+
+@pytest.fixture(scope="module")
+def pods(
+    cluster: Cluster, scratch: str, recette: Release, dev: Release, flows: Flows
+) -> Iterator[dict[str, list[Pod]]]:
+    """The pods of each end that is some: the product's own ones, and one made here for each other end."""
+    for release in (recette, dev):
+        cluster.wait_for_rollout(release.namespace)
+    ends = {name: end for name, end in flows.ends.items() if end.namespace and name != DNS}
+    made = {name: _pod(name, end) for name, end in ends.items() if NAME not in end.labels}
+    smoke = ["python3", "-c", LISTEN, str(flows.targets["recette/smoke:any"].number)]
+    with (
+        namespaces(cluster, {end.namespace for end in ends.values()} - {scratch}),
+        smoke_test(recette, smoke),
+        running(cluster, list(made.values())),
+    ):
+        yield {
+            name: [cluster.get("pod", made[name]["metadata"]["name"], end.namespace)]
+            if name in made
+            else cluster.pods(end.namespace, end.labels[NAME])
+            for name, end in ends.items()
+        }
+
+
+@pytest.fixture(scope="module")
+def clients(cluster: Cluster, pods: dict[str, list[Pod]], addresses: dict[str, Address]) -> dict[str, Client]:
+    """A client in the first pod of each end; on a cluster that is shown to enforce NetworkPolicy."""
+    found = {}
+    for name, (pod, *_) in pods.items():
+        own = pod["spec"]["containers"][0]["name"]
+        found[name] = inside(cluster, pod) if own == "front" else Client(cluster, pod, own)
+    _require_enforcement(found[STRANGER], addresses[SERVER])
     return found
 
 
-@pytest.fixture(scope="module")
-def outsider(cluster: Cluster) -> Iterator[Client]:
-    """A pod of another namespace, on a cluster that is shown to enforce NetworkPolicy."""
-    with namespace(cluster, PROBE_NAMESPACE), running(cluster, PROBE_NAMESPACE, "client", {}) as client:
-        with running(cluster, PROBE_NAMESPACE, "server", {"role": "server"}, LISTEN):
-            _require_enforcement(client)
-        yield client
-
-
-def _require_enforcement(client: Client) -> None:
-    server = json.loads(client.cluster.kubectl("get", "pod", "server", "-n", client.namespace, "-o", "json"))
-    assert client.reaches(address(server), 8080), "no connection even without a policy: this probe proves nothing"
+def _require_enforcement(client: Client, server: Address) -> None:
+    """Between two pods of the client's namespace."""
+    assert client.connect([server]) == [""], "no connection even without a policy: this probe proves nothing"
     deny = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": "deny", "namespace": client.namespace},
-        "spec": {"podSelector": {"matchLabels": {"role": "server"}}, "policyTypes": ["Ingress"]},
+        "metadata": {"name": "deny", "namespace": client.pod["metadata"]["namespace"]},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     }
     client.cluster.kubectl("create", "-f", "-", stdin=json.dumps(deny))
-    if client.reaches(address(server), 8080):
-        pytest.fail(
-            "this cluster does not enforce NetworkPolicy: use a network plugin that does (Calico, Cilium, kindnet)"
+    try:
+        eventually(
+            lambda: client.connect([server]) != [""],
+            SETTLING_SECONDS,
+            "the cluster enforces NetworkPolicy; use a network plugin that does (Calico, Cilium, kindnet)",
         )
+    finally:
+        client.cluster.kubectl("delete", "-f", "-", stdin=json.dumps(deny))
 
 
 @pytest.fixture(scope="module")
-def outside(cluster: Cluster, outsider: Client) -> Iterator[tuple[str, int]]:
-    """Address and port of a server outside the cluster, on this machine, that a pod without policies reaches."""
+def addresses(cluster: Cluster, flows: Flows, pods: dict[str, list[Pod]]) -> Iterator[dict[str, Address]]:
+    """Where each target is: of an end's pods the last one, so that it is not its end's client where there are two."""
+    dns = cluster.objects("services", "kube-system", "-l", "k8s-app=kube-dns")[0]["spec"]["clusterIP"]
+    hosts = {DNS: dns, KUBERNETES: cluster.get("service", "kubernetes", "default")["spec"]["clusterIP"]}
+    hosts |= {name: found[-1]["status"]["podIP"] for name, found in pods.items()}
     with socket.create_server((cluster.host_address, 0)) as server:
-        port = server.getsockname()[1]
-        assert outsider.reaches(cluster.host_address, port), "HOST_ADDRESS is not where pods reach this machine"
-        yield cluster.host_address, port
+        hosts[OUTSIDE], listening = server.getsockname()
+        found = {}
+        for target, port in flows.targets.items():
+            name = target.rpartition(":")[0]
+            found[target] = (hosts[name], listening if name == OUTSIDE else port.number, port.protocol)
+        yield found
 
 
-def test_an_outsider_reaches_the_front_and_nothing_else(recette: Release, outsider: Client) -> None:
-    recette.cluster.wait_for_rollout(recette.namespace)
-    front, api = recette.pods("datapress-front")[0], recette.pods("datapress-api")[0]
-    assert outsider.reaches(address(front), 8080)
-    assert not outsider.reaches(address(api), 8000)
-    assert not outsider.reaches(address(api), 9100)
+@dataclass(frozen=True)
+class Ground:
+    """The ends of the flows as they are on the cluster."""
+
+    cluster: Cluster
+    flows: Flows
+    clients: dict[str, Client]
+    addresses: dict[str, Address]
+
+    def wanted(self, source: str, target: str) -> bool:
+        # No policy stops a pod from reaching itself.
+        itself = source in self.clients and self.clients[source].address == self.addresses[target][0]
+        return itself or self.flows.allowed(source, target)
+
+    def attempt(self, source: str) -> Attempts:
+        """Connect from a source to all that it may be tried with."""
+        targets = self.flows.targets_of(source)
+        if source == OUTSIDE:
+            errors = [self.connect_by_node_port(target) for target in targets]
+        else:
+            errors = self.clients[source].connect([self.addresses[target] for target in targets])
+        return {(source, t): Attempt(self.wanted(source, t), error) for t, error in zip(targets, errors, strict=True)}
+
+    def connect_by_node_port(self, target: str) -> str:
+        end, port = self.flows.ends[target.rpartition(":")[0]], self.flows.targets[target]
+        error = "no node port leads there"
+        for number in node_ports(self.cluster.objects("services", end.namespace), end, port):
+            try:
+                socket.create_connection((self.cluster.node_address, number), timeout=3).close()
+            except OSError as failure:
+                error = str(failure)
+            else:
+                return ""
+        return error
 
 
-def test_the_front_reaches_the_api_and_dns_and_nothing_else(
-    recette: Release, outsider: Client, outside: tuple[str, int]
-) -> None:
-    api = recette.pods("datapress-api")[0]
-    dns = recette.cluster.objects("services", "kube-system", "-l", "k8s-app=kube-dns")[0]["spec"]["clusterIP"]
-    client_pod = json.loads(
-        outsider.cluster.kubectl("get", "pod", outsider.name, "-n", outsider.namespace, "-o", "json")
-    )
-    front = inside(recette, recette.pods("datapress-front")[0])
-    assert front.reaches("datapress-api", 80), "by name, so this is DNS too"
-    assert front.reaches(address(api), 8000)
-    assert front.reaches(dns, 53)
-    assert not front.reaches(address(api), 9100)
-    assert not front.reaches(_kubernetes_api(recette), 443)
-    assert not front.reaches(address(client_pod), 8080)
-    assert not front.reaches(*outside)
+@pytest.fixture(scope="module")
+def ground(cluster: Cluster, flows: Flows, clients: dict[str, Client], addresses: dict[str, Address]) -> Ground:
+    return Ground(cluster, flows, clients, addresses)
 
 
-def test_a_pod_without_a_policy_reaches_nothing(recette: Release, outsider: Client) -> None:
-    assert outsider.name
-    front, api = recette.pods("datapress-front")[0], recette.pods("datapress-api")[0]
-    with running(recette.cluster, recette.namespace, "unlabelled", {}) as client:
-        for host, port in (
-            (address(api), 8000),
-            (address(api), 9100),
-            (address(front), 8080),
-            (_kubernetes_api(recette), 443),
-        ):
-            assert not client.reaches(host, port), (host, port)
+@pytest.fixture(scope="module")
+def attempts(ground: Ground, measure: Callable[[str, str], None]) -> Attempts:
+    """Every connection, tried from all sources at once; a source with a wrong outcome tries again for a while."""
+    started = time.monotonic()
+    found: Attempts = {}
+    left = set(SOURCES)
+    while left:
+        with ThreadPoolExecutor(len(left)) as pool:
+            for made in pool.map(ground.attempt, left):
+                found |= made
+        settling = time.monotonic() - started < SETTLING_SECONDS
+        left = {source for (source, _), attempt in found.items() if settling and not attempt.right}
+    passed = sum(attempt.passed for attempt in found.values())
+    measure("connections tried: let pass, dropped", f"{passed}, {len(found) - passed}")
+    measure("  all of them took", f"{time.monotonic() - started:.1f} s")
+    return found
 
 
-def test_the_api_opens_no_connection(recette: Release, outside: tuple[str, int]) -> None:
-    pod = recette.pods("datapress-api")[0]
-    api = Client(recette.cluster, recette.namespace, pod["metadata"]["name"], "api")
-    front = recette.pods("datapress-front")[0]
-    assert api.reaches("127.0.0.1", 8000), "the probe itself works in this container"
-    for host, port in ((address(front), 8080), (_kubernetes_api(recette), 443), ("datapress-front", 80), outside):
-        assert not api.reaches(host, port), (host, port)
+@pytest.mark.parametrize("source", SOURCES)
+def test_connections(attempts: Attempts, source: str) -> None:
+    made = {target: attempt for (from_, target), attempt in attempts.items() if from_ == source}
+    assert made
+    assert {target: attempt for target, attempt in made.items() if not attempt.right} == {}
 
 
-def test_metrics_are_scraped_from_the_monitoring_namespace_only(recette: Release, outsider: Client) -> None:
-    pod = recette.pods("datapress-api")[0]
-    assert not outsider.reaches(address(pod), 9100)
-    url = f"http://{address(pod)}:9100/metrics"
+def test_every_target_takes_connections(flows: Flows, attempts: Attempts) -> None:
+    """From somebody at least, be it itself: else those that were dropped would show nothing."""
+    assert {target for (_, target), attempt in attempts.items() if attempt.passed} == flows.targets.keys()
+
+
+@pytest.mark.usefixtures("pods")
+def test_no_policy_on_the_cluster_is_wider_than_the_flows(cluster: Cluster, flows: Flows) -> None:
+    """Also towards addresses and ports that no connection above was tried to."""
+    policies = [policy for name in environments() for policy in cluster.objects("networkpolicies", f"datapress-{name}")]
+    assert disagreements(flows, policies) == []
+    assert loose_edges(flows, policies) == []
+
+
+def test_metrics_are_scraped_from_the_monitoring_namespace(ground: Ground) -> None:
+    host, port, _ = ground.addresses["recette/api:metrics"]
+    url = f"http://{host}:{port}/metrics"
     scrape = f"import urllib.request; print(urllib.request.urlopen('{url}', timeout=5).read().decode())"
-    with (
-        namespace(recette.cluster, "monitoring"),
-        running(recette.cluster, "monitoring", "datapress-e2e", {}) as client,
-    ):
-        metrics = client.run(scrape)
-        assert not client.reaches(address(pod), 8000)
+    metrics = ground.clients["elsewhere/monitoring"].run(scrape)
     assert 'http_requests_total{method="GET",route="/health",status="200"}' in metrics
     assert "http_request_duration_seconds_bucket" in metrics
-
-
-def _kubernetes_api(release: Release) -> str:
-    return release.cluster.kubectl("get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.clusterIP}")
