@@ -1,7 +1,7 @@
-"""What the project refuses, whoever merges or applies it: other kinds, other namespaces, other repositories."""
+"""What the project refuses, whoever merges or applies it: other kinds, namespaces, repositories; and the platform."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import yaml
 
 from tests.cluster.conftest import eventually
 from tests.cluster.gitops.conftest import APPLICATION, NAMESPACE, OVERLAY, Loop, replacing
+from tools.render import OVERLAYS
 
 Measure = Callable[[str, str], None]
 ROLE_NAME = "datapress-e2e"
@@ -32,9 +33,23 @@ MERGES: dict[str, tuple[Callable[[Path], None], str]] = {
         replacing(f"namespace: {NAMESPACE}", "namespace: default"),
         "namespace default is not permitted in project",
     ),
+    "a single replica": (
+        replacing("datapress-api, count: 2", "datapress-api, count: 1"),
+        "'datapress-two-replicas' denied request: two-replicas: 1 is too few",
+    ),
 }
 
 
+@pytest.fixture
+def two_replicas(loop: Loop) -> Iterator[None]:
+    """Of the platform's policies the one that holds for an overlay whose front is not promoted."""
+    policy = OVERLAYS.parent / "platform" / "two-replicas"
+    loop.cluster.kubectl("apply", "-f", policy)
+    yield
+    loop.cluster.kubectl("delete", "-f", policy)
+
+
+@pytest.mark.usefixtures("two_replicas")
 @pytest.mark.parametrize("what", MERGES)
 def test_a_merge_that_wants_too_much_changes_nothing(loop: Loop, measure: Measure, what: str) -> None:
     edit, words = MERGES[what]
