@@ -130,6 +130,7 @@ UNREADABLE = {
     "expectation": (HEAD + b"Expect: wonders\r\n\r\n", 417),
     "announced body": (HEAD + b"Content-Length: 65537\r\n\r\n", 413),
     "chunked body": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 5 * CHUNK, 413),
+    "chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", 400),
 }
 
 
@@ -141,6 +142,13 @@ def test_what_cannot_be_read_is_answered_with_a_problem_document(server: Server,
     assert answer.json["status"] == status
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
     assert "127.0.0.1" not in json.dumps(server.lines_of(answer.headers["X-Request-ID"]))
+
+
+def test_a_body_that_is_cut_off_is_not_taken_for_whole(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(SLOW_REQUEST + b"xx")
+        connection.shutdown(socket.SHUT_WR)
+        assert read_answer(connection).status == 400
 
 
 def test_connection_is_kept(server: Server) -> None:

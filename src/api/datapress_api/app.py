@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, current_app, request
+from gunicorn.http.errors import ParseException
 from werkzeug import Response as WerkzeugResponse
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from datapress_api.logs import REQUEST, timestamp
 from datapress_api.metrics import Metrics
@@ -94,18 +95,24 @@ def _new_app(name: str) -> Flask:
     """Return a Flask application without routes that answers every error with a problem document."""
     app = JsonApp(name, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    app.before_request(_refuse_large_body)
+    app.before_request(_refuse_bad_body)
     app.register_error_handler(HTTPException, _answer_with_problem)
     return app
 
 
-def _refuse_large_body() -> None:
-    """Read the body, though no route takes one: only so is one over the limit a 413, announced length or not."""
+def _refuse_bad_body() -> None:
+    """Read the body, though no route takes one: only so is one refused that is too large, malformed or cut off."""
     chunked = "HTTP_TRANSFER_ENCODING" in request.environ
-    if chunked or "CONTENT_LENGTH" in request.environ:
-        request.get_data(cache=False)
-    if chunked:
-        request.stream.read(1)  # Werkzeug read up to the limit without a word; reading on makes it complain
+    if not chunked and "CONTENT_LENGTH" not in request.environ:
+        return
+    try:
+        body = request.get_data(cache=False)
+        if chunked:
+            request.stream.read(1)  # Werkzeug read up to the limit without a word; reading on makes it complain
+    except ParseException as error:  # gunicorn's, of a chunk
+        raise BadRequest("The body's chunks are malformed.") from error
+    if len(body) < (request.content_length or 0):
+        raise BadRequest("The body ends before its announced length.")
 
 
 def _answer_with_problem(error: HTTPException) -> WerkzeugResponse:
