@@ -151,6 +151,14 @@ def test_a_body_that_is_cut_off_is_not_taken_for_whole(server: Server) -> None:
         assert read_answer(connection).status == 400
 
 
+def test_a_path_cannot_command_the_terminal_that_shows_the_log(server: Server) -> None:
+    server.request("/%1b[2J%c2%9b31m%0a%e2%80%a8", "X-Request-ID: terminal")
+    server.lines_of("terminal")
+    [line] = [line for line in server.output().split("\n") if "terminal" in line]
+    assert line.isascii()
+    assert line.isprintable()
+
+
 def test_connection_is_kept(server: Server) -> None:
     with server.connect() as connection:
         for path in [b"/", b"/health", b"/nothing", b"/version"]:

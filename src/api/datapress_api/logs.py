@@ -16,7 +16,9 @@ from gunicorn.glogging import Logger
 REQUEST: ContextVar[Mapping[str, str]] = ContextVar("request", default=MappingProxyType({}))
 """The fields that tie a line to the request being answered (`request_id`, `method`, `path`); none between requests."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+# ASCII alone: a client's path could hold commands for the terminal that shows the line, and what some readers take for
+# the end of it.
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def timestamp() -> str:
