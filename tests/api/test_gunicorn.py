@@ -198,6 +198,39 @@ def test_slow_connections_do_not_delay_a_probe(start_server: StartServer, sent: 
         assert time.monotonic() - begin < 2
 
 
+@pytest.mark.parametrize("sent", [b"GET / HT", SLOW_REQUEST], ids=["head", "body"])
+def test_half_a_request_ends_in_time(start_server: StartServer, tmp_path: Path, sent: bytes) -> None:
+    configuration = tmp_path / "gunicorn.conf.py"
+    configuration.write_text(
+        f"__file__ = {str(CONFIGURATION)!r}\nexec(open(__file__).read())\n"
+        "from datapress_api import worker\nworker.SECONDS_TO_READ = 0.5\n"
+    )
+    server = start_server(configuration)
+    begin = time.monotonic()
+    with server.connect() as connection, server.connect() as kept:
+        connection.sendall(sent)
+        kept.sendall(SLOW_REQUEST + b"xx")
+        time.sleep(0.1)
+        kept.sendall(b"xx")
+        assert read_answer(kept).status == 405
+        while connection.recv(4096):
+            pass
+        assert 0.5 < time.monotonic() - begin < 4
+        kept.sendall(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert read_answer(kept).status == 200, "what was read in time is not ended later"
+
+
+def test_requests_that_arrive_whole_need_no_thread(start_server: StartServer) -> None:
+    server = start_server()
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(server.connect()).sendall(SLOW_REQUEST)
+        time.sleep(0.1)
+        begin = time.monotonic()
+        assert server.send(SLOW_REQUEST + b"xxxx").status == 405
+        assert time.monotonic() - begin < 2
+
+
 def test_connections_that_wait_are_served_in_turn(start_server: StartServer) -> None:
     """Those that come while the worker is busy do not wait until those that it has send no more requests."""
     server = start_server()

@@ -3,6 +3,7 @@
 import re
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -18,8 +19,11 @@ from datapress_api.logs import REQUEST
 from datapress_api.observer import new_request_id
 from datapress_api.problems import MEDIA_TYPE, problem
 
-_LONGEST_HEAD = 8192
-_announces_body = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE).search
+_LONGEST_LOOK = 8192
+_announced_lengths = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:([^\r]*)", re.IGNORECASE).findall
+
+# NGINX has a request whole before it sends it on: this is for whoever else reaches the API.
+SECONDS_TO_READ = 10
 
 _CLIENT_ERRORS: dict[type[Exception], HTTPStatus] = {
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -34,11 +38,16 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
     """Answers a request that has arrived whole in the thread that saw it arrive; leaves every other to the threads.
 
     `gthread` hands each request to another thread and back, which costs more than Flask takes to answer it, and a
-    connection on which nothing arrives keeps one of its threads for five seconds. Here neither happens: silent
-    connections wait in the poller, slow requests and requests with a body wait in the threads, and no number of them
-    delays a probe. The price: a view that waits (for a database, say) would hold up all others. Such a view wants
-    plain `gthread`; see docs/decisions/0002-gunicorn-worker.md.
+    connection on which nothing arrives keeps one of its threads for five seconds, one that sends half a request for
+    ever. Here none of that happens: silent connections wait in the poller, requests that arrive piece by piece wait in
+    the threads, `SECONDS_TO_READ` at most, and no number of them delays a probe. The price: a view that waits (for a
+    database, say) would hold up all others. Such a view wants plain `gthread`; see
+    docs/decisions/0002-gunicorn-worker.md.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._being_read: dict[gthread.TConn, float] = {}
 
     def accept(self, listener: Any) -> None:
         """Accept all connections that wait: gunicorn takes one, and then serves those it has before the next."""
@@ -54,7 +63,16 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         elif _holds_whole_request(conn):
             self.finish_request(conn, _done(self.handle(conn)))
         else:
+            self._being_read[conn] = time.monotonic() + SECONDS_TO_READ
             super().enqueue_req(conn)
+
+    def murder_pending(self) -> None:
+        """End what has lasted too long, once a second: here the reading, whose thread then sees the client leave."""
+        super().murder_pending()
+        for conn, end in self._being_read.items():
+            if end < time.monotonic():
+                with suppress(OSError):  # the client may have left
+                    conn.sock.shutdown(socket.SHUT_RD)
 
     def finish_request(self, conn: gthread.TConn, fs: "Future[Any]") -> None:
         """Go on with a connection after its request.
@@ -62,6 +80,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
         Where gunicorn closes it, it waits up to two seconds for the client to close as well, and in the thread that
         serves all others. A client can have that as often as it likes, so the wait is left to the other threads.
         """
+        self._being_read.pop(conn, None)
         if fs.cancelled() or fs.exception() or fs.result():
             super().finish_request(conn, fs)
             return
@@ -116,14 +135,16 @@ def _corked(connection: socket.socket) -> Iterator[None]:
 
 
 def _holds_whole_request(conn: gthread.TConn) -> bool:
-    """Whether a request without a body waits in the socket: then answering it cannot mean to wait for the client."""
+    """Whether one request waits whole in the socket: then answering it cannot mean to wait for the client."""
     if conn.parser and conn.parser.unreader.buf.getvalue():
         return False  # begun in an earlier read: what is in the socket is not the beginning
     try:
-        head = conn.sock.recv(_LONGEST_HEAD, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        arrived = conn.sock.recv(_LONGEST_LOOK, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:
         return False
-    return head.endswith(b"\r\n\r\n") and not _announces_body(head)
+    head, end, body = arrived.partition(b"\r\n\r\n")
+    lengths = [value.strip() for value in _announced_lengths(head)] or [b"0"]
+    return bool(end) and lengths == [b"%d" % len(body)]
 
 
 def _done(result: Any) -> Future[Any]:
