@@ -17,6 +17,7 @@ import yaml
 
 from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, running_front, scripted_server
 from tools import front
+from tools.probe import free_port
 from tools.render import REPOSITORY, VENV_BIN
 
 SECURITY_HEADERS = {
@@ -277,6 +278,17 @@ def test_kept_connections_end_before_a_leaving_pod_does() -> None:
         container = deployment["spec"]["template"]["spec"]["containers"][0]
         assert len(kept) == 2
         assert sum(kept) < container["lifecycle"]["preStop"]["sleep"]["seconds"], name
+
+
+@pytest.mark.parametrize("name", ["Host", "Referer", "path"])
+def test_what_nginx_repeats_in_its_logs_is_printable(tmp_path: Path, name: str) -> None:
+    put = {"Host": b"a", "Referer": b"b", "path": b""} | {name: b"\xc2\x9b31m\xff"}
+    head = b"POST /api/%s HTTP/1.1\r\nHost: %s\r\nReferer: %s\r\nX-Request-ID: odd\r\nContent-Length: 99999\r\n\r\n"
+    with running_front(tmp_path, f"127.0.0.1:{free_port()}") as running:
+        assert running.send(head % (put["path"], put["Host"], put["Referer"])).startswith(b"HTTP/1.1 400 ")
+        line = running.log_line("odd")
+    assert (line["path"], line["status"]) == ("/api/", 400)
+    assert re.fullmatch(rb"[ -~\n]+", running.log.read_bytes())
 
 
 @pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("POST", 1)])
