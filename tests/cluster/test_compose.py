@@ -75,7 +75,7 @@ def test_container_is_as_hardened_as_the_pod(project: Path, service: str) -> Non
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
-    assert host["Memory"] == {"api": 128, "front": 32}[service] * 2**20
+    assert host["Memory"] == {"api": 128, "front": 96}[service] * 2**20
     assert host["PidsLimit"] == 64
     assert container["State"]["Health"]["Status"] == "healthy"
     assert {b["HostIp"] for bindings in host["PortBindings"].values() for b in bindings} == {"127.0.0.1"}

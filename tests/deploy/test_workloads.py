@@ -12,7 +12,7 @@ HEALTH = {API: "/health", FRONT: "/healthz"}
 # preStop sleep + what the server takes at most to finish its requests (gunicorn's graceful_timeout, NGINX's
 # worker_shutdown_timeout; tests/api and tests/front hold those) must stay below this.
 GRACE_SECONDS = {API: 45, FRONT: 40}
-MEMORY = {API: "128Mi", FRONT: "32Mi"}
+MEMORY = {API: "128Mi", FRONT: "96Mi"}
 CPU = {API: "100m", FRONT: "50m"}
 WRITABLE = {API: {"/tmp"}, FRONT: {"/tmp", "/etc/nginx/conf.d"}}
 

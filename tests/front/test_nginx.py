@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 import requests
 import yaml
 
+from tests.api.gunicorn_server import wait_until
 from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, running_front, scripted_server
 from tools import front
 from tools.probe import free_port
@@ -289,6 +291,39 @@ def test_what_nginx_repeats_in_its_logs_is_printable(tmp_path: Path, name: str) 
         line = running.log_line("odd")
     assert (line["path"], line["status"]) == ("/api/", 400)
     assert re.fullmatch(rb"[ -~\n]+", running.log.read_bytes())
+
+
+def test_bodies_that_never_end_leave_room_for_all_other_requests(site: Front) -> None:
+    endless = b"POST /api/version HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1"
+    allowed = int(re.findall(r"limit_conn bodies (\d+);", front.TEMPLATE.read_text())[0])
+    with contextlib.ExitStack() as stack:
+        for _ in range(allowed):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+            connection.sendall(endless)
+        wait_until(lambda: site.request("POST", "/api/version", data="1").status_code == 503)
+        refused = site.request("POST", "/api/version", data="1")
+        assert refused.headers["Retry-After"] == "5"
+        assert refused.json()["detail"].startswith("Too many requests with a body")
+        assert site.request("POST", "/api/version").status_code == 405
+        assert site.get("/api/").status_code == 200
+    wait_until(lambda: site.request("POST", "/api/version", data="1").status_code == 405)
+
+
+def test_what_all_connections_may_hold_fits_in_the_pod_s_memory() -> None:
+    """As measured in docs/decisions/0013-clients-hostiles.md, NGINX needs this beside the buffers that we set."""
+    own, of_a_connection = 10 * 1024, 13  # KiB
+    settings = front.TEMPLATE.read_text() + (front.FRONT / "nginx.conf").read_text()
+
+    def numbers(pattern: str) -> list[int]:
+        return [int(number) for number in re.search(pattern, settings).groups()]  # type: ignore[union-attr]
+
+    workers, connections = numbers(r"worker_processes (\d+);") + numbers(r"worker_connections (\d+);")
+    heads, size = numbers(r"large_client_header_buffers (\d+) (\d+)k;")
+    bodies, body = numbers(r"limit_conn bodies (\d+);") + numbers(r"client_body_buffer_size (\d+)k;")
+    most = own + workers * connections * (of_a_connection + 1 + heads * size) + bodies * body
+    deployment = yaml.safe_load((REPOSITORY / "deploy" / "base" / "front" / "deployment.yaml").read_text())
+    limit = deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    assert most * 1.1 < int(limit.removesuffix("Mi")) * 1024
 
 
 @pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("POST", 1)])
