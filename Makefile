@@ -4,10 +4,10 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint e2e bench deploy undeploy promote cluster docs lock clean
+.PHONY: help run test lint e2e bench bench-recette deploy undeploy promote cluster docs lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
 	@tools/setup.sh run
@@ -36,6 +36,10 @@ e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
 bench: ## measure the API behind NGINX against other servers
 	@tools/setup.sh bench
 	@python -m tools.bench
+
+bench-recette: ## find the highest rate that recette holds on the cluster of the current context
+	@tools/setup.sh bench-recette
+	@python -m tools.bench_recette
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy

@@ -202,15 +202,26 @@ def node_address(cluster: Cluster) -> str:
     return (found.stdout.split() or ["localhost"])[0]
 
 
+def _front(manifests: Iterable[Manifest]) -> Manifest:
+    """Return the Service that has a node port."""
+    (front,) = [item for item in manifests if item["kind"] == "Service" and item["spec"].get("type") == "NodePort"]
+    return front
+
+
+def front_url(cluster: Cluster, manifests: Iterable[Manifest]) -> str:
+    """Return the URL of the front, by its node port."""
+    (port,) = _front(manifests)["spec"]["ports"]
+    return f"http://{node_address(cluster)}:{port['nodePort']}/"
+
+
 def tell_url(cluster: Cluster, manifests: Iterable[Manifest]) -> None:
     """Print where the front answers, or how to reach it if its node port cannot be reached from here."""
-    (front,) = [item for item in manifests if item["kind"] == "Service" and item["spec"].get("type") == "NodePort"]
-    (port,) = front["spec"]["ports"]
-    url = f"http://{node_address(cluster)}:{port['nodePort']}/"
+    front, url = _front(manifests), front_url(cluster, manifests)
     deadline = time.monotonic() + URL_SECONDS
     while not answers(url):
         if time.monotonic() > deadline:
             name, namespace = front["metadata"]["name"], front["metadata"]["namespace"]
+            (port,) = front["spec"]["ports"]
             print(
                 f"The pods are ready, but {url} does not answer here. Set NODE_ADDRESS to where it does, or run this:\n"
                 f"  kubectl --context {cluster.context} -n {namespace} port-forward service/{name} 8081:{port['port']}"
