@@ -1,7 +1,9 @@
 """Steady traffic through the front, as its users send it, while something else happens to it."""
 
+import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -101,11 +103,15 @@ def _requests(number: int) -> Iterator[tuple[str, str]]:
 
 
 def _send(connection: HTTPConnection, method: str, path: str, keeps: bool) -> str:
-    """Return the status that came, or the name of the error."""
+    """Return the status that came, or the name of the error, or that the answer was to another's request."""
+    request_id = f"load-{uuid.uuid4()}"
+    headers = {"X-Request-ID": request_id} | ({} if keeps else {"Connection": "close"})
     try:
-        connection.request(method, path, headers={} if keeps else {"Connection": "close"})
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
-        answer.read()
+        body = answer.read()
     except (OSError, HTTPException) as error:
         return type(error).__name__
+    if method == "POST" and answer.status == EXPECTED["POST"] and json.loads(body)["request_id"] != request_id:
+        return "answer to another"
     return str(answer.status)

@@ -1,0 +1,14 @@
+"""Hostile requests straight to gunicorn, without the front that shields it; tests/cluster has them through both."""
+
+from tests.api.gunicorn_server import Server
+from tests.hostile.shapes import cases
+from tests.hostile.verdict import assert_harmless
+from tests.hostile.wire import exchange
+
+
+def test_every_hostile_request_is_refused_or_answered_as_what_it_is(server: Server) -> None:
+    tried = cases(of_each=50)
+    replies = exchange(("127.0.0.1", server.port), [case.cut_short for case in tried], at_once=50, patience=20)
+    assert_harmless(tried, replies)
+    assert server.request("/health").status == 200
+    assert not [line for line in server.lines() if "traceback" in line or "smuggled" in str(line)]
