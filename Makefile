@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint e2e bench bench-recette deploy undeploy promote cluster docs lock clean
+.PHONY: help run test lint e2e drills bench bench-recette deploy undeploy promote cluster docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -30,8 +30,12 @@ lint: ## run the linters alone
 
 e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
 	@tools/setup.sh e2e
-	@$(PYTEST) tests/cluster --ignore=tests/cluster/gitops
+	@$(PYTEST) tests/cluster --ignore=tests/cluster/drills --ignore=tests/cluster/gitops
 	@$(PYTEST) tests/cluster/gitops
+
+drills: ## run operations and faults under traffic on that cluster; RECORD=1 writes their table to docs/
+	@tools/setup.sh e2e
+	@$(PYTEST) tests/cluster/drills $(if $(RECORD),--record)
 
 bench: ## measure the API behind NGINX against other servers
 	@tools/setup.sh bench

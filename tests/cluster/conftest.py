@@ -9,6 +9,7 @@ Needs Docker and, in the environment:
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -100,6 +101,39 @@ class Release:
 
     def pods(self, name: str) -> list[dict[str, Any]]:
         return self.cluster.pods(self.namespace, name)
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments)
+
+    def endpoints(self, service: str) -> list[str]:
+        """Return the addresses to which a Service sends new connections."""
+        slices = self.cluster.objects("endpointslices", self.namespace, "-l", f"kubernetes.io/service-name={service}")
+        ready = [item for found in slices for item in found["endpoints"] or [] if item["conditions"]["ready"]]
+        return [address for endpoint in ready for address in endpoint["addresses"]]
+
+    def settle(self) -> None:
+        """Wait until every pod is ready and none is on its way out."""
+        self.cluster.wait_for_rollout(self.namespace)
+        eventually(self._at_rest, ROLLOUT_SECONDS, f"{self.namespace} is at rest")
+
+    def _at_rest(self) -> bool:
+        pods = self.cluster.objects("pods", self.namespace)
+        return all("deletionTimestamp" not in pod["metadata"] and is_ready(pod) for pod in pods)
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"]["conditions"]
+    )
+
+
+def overlay_with_banner(environment: str, banner: str, scratch: Path) -> Path:
+    """Return the overlay of a copy of deploy/ whose page says something else."""
+    copy = scratch / "deploy"
+    shutil.copytree(OVERLAYS.parent, copy)
+    config = copy / OVERLAYS.name / environment / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "banner": banner}))
+    return config.parent
 
 
 @pytest.fixture(scope="session")

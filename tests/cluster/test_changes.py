@@ -1,13 +1,11 @@
 """What a change of the overlay, of the API's address or of its being there does to those who use the page."""
 
-import json
-import shutil
 from pathlib import Path
 
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.cluster.conftest import Release, eventually
+from tests.cluster.conftest import Release, eventually, overlay_with_banner
 from tests.cluster.test_overlays import press_button
 from tools.render import OVERLAYS
 
@@ -18,12 +16,8 @@ def test_a_changed_value_rolls_the_pods(restored: Release, tmp_path: Path) -> No
     release = restored
     before = {pod["metadata"]["uid"] for pod in release.pods("datapress-front")}
     config_maps = _config_maps(release)
-    deploy = tmp_path / "deploy"
-    shutil.copytree(OVERLAYS.parent, deploy)
-    config = deploy / "overlays" / "dev" / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "banner": "Une autre bannière"}))
 
-    release.cluster.kubectl("apply", "-k", config.parent)
+    release.cluster.kubectl("apply", "-k", overlay_with_banner(release.name, "Une autre bannière", tmp_path))
     release.cluster.wait_for_rollout(release.namespace)
 
     eventually(
