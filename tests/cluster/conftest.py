@@ -102,8 +102,8 @@ class Release:
     def pods(self, name: str) -> list[dict[str, Any]]:
         return self.cluster.pods(self.namespace, name)
 
-    def kubectl(self, *arguments: str) -> str:
-        return self.cluster.kubectl("-n", self.namespace, *arguments)
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.cluster.kubectl("-n", self.namespace, *arguments, stdin=stdin)
 
     def endpoints(self, service: str) -> list[str]:
         """Return the addresses to which a Service sends new connections."""
@@ -262,11 +262,6 @@ def measure(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
         measures.append((what, figure))
 
     return keep
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the hostile tests last: they leave pods that take more memory than use makes them, and failed probes."""
-    items.sort(key=lambda item: item.path.name == "test_hostile.py")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

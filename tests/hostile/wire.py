@@ -1,6 +1,6 @@
 """Sends bytes to a server, on many connections at once, and says what came back.
 
-The standard library alone: tests/cluster/test_hostile.py runs this very file inside a pod, too.
+The standard library alone: tests/cluster/drills/test_hostile.py runs this very file inside a pod, too.
 """
 
 import asyncio

@@ -62,7 +62,7 @@ class Siege:
     def log(self, name: str) -> list[str]:
         """Return the lines that the pods of a Deployment have written."""
         since = f"--since-time={self.since:%Y-%m-%dT%H:%M:%SZ}"
-        logs = [_kubectl(self.release, "logs", pod["metadata"]["name"], since) for pod in self.release.pods(name)]
+        logs = [self.release.kubectl("logs", pod["metadata"]["name"], since) for pod in self.release.pods(name)]
         return [line for log in logs for line in log.split("\n") if line]
 
     def requests(self, name: str) -> list[dict[str, Any]]:
@@ -85,10 +85,6 @@ def unharmed(release: Release) -> Iterator[Siege]:
     assert _restarts(release) == before, "a container was replaced or restarted"
     for name in DEPLOYMENTS:
         assert [line for line in siege.log(name) if not _is_orderly(line)] == []
-
-
-def _kubectl(release: Release, verb: str, *arguments: str, stdin: str | None = None) -> str:
-    return release.cluster.kubectl(verb, "-n", release.namespace, *arguments, stdin=stdin)
 
 
 def _address(release: Release) -> tuple[str, int]:
@@ -120,7 +116,7 @@ def _peak_bytes(release: Release, pod: dict[str, Any]) -> int:
     """Return the most memory that a pod's container ever took; the kubelet tells what it takes, and seconds later."""
     files = ["/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes"]  # cgroup v2, v1
     script = f"cat {' '.join(files)} 2>/dev/null || true"
-    return int(_kubectl(release, "exec", pod["metadata"]["name"], "--", "sh", "-c", script))
+    return int(release.kubectl("exec", pod["metadata"]["name"], "--", "sh", "-c", script))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -192,7 +188,7 @@ def _exchange_inside(release: Release, sendings: list[Sending], at_once: int) ->
     asked = {"host": "127.0.0.1", "port": 8000, "at_once": at_once, "patience": PATIENCE, "sendings": encoded}
     pod = release.pods(API)[0]["metadata"]["name"]
     run = ["exec", "-i", pod, "--", "python3", "-c", Path(wire.__file__).read_text()]
-    told = _kubectl(release, *run, stdin=json.dumps(asked))
+    told = release.kubectl(*run, stdin=json.dumps(asked))
     return [Reply(base64.b64decode(received), ended, seconds) for received, ended, seconds in json.loads(told)]
 
 
