@@ -15,9 +15,10 @@ CONFIG = OVERLAYS.relative_to(REPOSITORY) / "recette" / "config.json"
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A developer's clone, whose origin has what is committed here."""
-    for source, into in ((REPOSITORY, "origin"), (tmp_path / "origin", "clone")):
-        subprocess.run(["git", "clone", "--quiet", source, tmp_path / into], check=True)
-    subprocess.run(["git", "checkout", "--quiet", "-B", "main"], cwd=tmp_path / "origin", check=True)
+    origin = tmp_path / "origin"
+    subprocess.run(["git", "clone", "--quiet", REPOSITORY, origin], check=True)
+    subprocess.run(["git", "checkout", "--quiet", "-B", "main"], cwd=origin, check=True)
+    subprocess.run(["git", "clone", "--quiet", origin, tmp_path / "clone"], check=True)
     return tmp_path / "clone"
 
 
