@@ -55,7 +55,7 @@ undeploy: ## take ENV off the cluster of the current context
 
 promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
 	@tools/setup.sh deploy
-	@python -m tools.promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)")
+	@python -m tools promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)")
 
 cluster: ## make a local cluster with kind
 	@tools/setup.sh deploy

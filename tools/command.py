@@ -27,17 +27,16 @@ class Parser(argparse.ArgumentParser):
         raise RefusedError(f"{message} ({self.format_usage().strip()})")
 
 
-def run_program(name: str, program: Callable[[], None]) -> int:
-    """Run a program and return its exit status: 0, 1 if it failed, 2 if it was refused, 130 on Ctrl-C."""
+def run_program(name: str, program: Callable[[], int | None]) -> int:
+    """Run a program and return its exit status: its own, 1 if it failed, 2 if it was refused, 130 on Ctrl-C."""
     try:
-        program()
+        return program() or 0
     except (RefusedError, FailedError, RenderError) as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, RefusedError) else 1
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def overlay(environment: str) -> Path:

@@ -1,6 +1,6 @@
 """make promote: one commit on main that makes recette run an image, by its tag and its digest.
 
-    python -m tools.promote IMAGE DIGEST [SOURCE]
+    python -m tools promote IMAGE DIGEST [SOURCE]
 
 IMAGE is api or front, DIGEST what the registry gave the image (sha256:…), SOURCE the commit it was built from; without
 it, the commit that is checked out here. In the environment: REGISTRY (HOST[:PORT]), a registry that holds the images
@@ -11,11 +11,11 @@ touched. Git itself keeps two promoters from losing each other's commit: a push 
 and the one who came second starts again from what the first left.
 """
 
+import argparse
 import fcntl
 import os
 import random
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.command import FailedError, Parser, RefusedError, ask, require, run_program
+from tools.command import FailedError, RefusedError, ask, require
 from tools.images import SOURCES, Image
 from tools.render import OVERLAYS, REPOSITORY, RenderError, render
 
@@ -331,21 +331,22 @@ def promote(image: str, digest: str, source: str, repository: Path = REPOSITORY)
     raise FailedError(f"{REMOTE}/{BRANCH} moved {TRIES} times while this went on: nothing was promoted, run it again")
 
 
-def main(arguments: list[str]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("image", metavar="IMAGE", help="api or front")
+    parser.add_argument("digest", metavar="DIGEST", help="what the push of the image printed: sha256:…")
+    # The commit that is checked out is the one that a workflow has built.
+    parser.add_argument(
+        "source", metavar="SOURCE", nargs="?", default="HEAD", help="the commit that it was built from (default: HEAD)"
+    )
+
+
+def main(options: argparse.Namespace) -> int:
     """Do what the command line says.
 
     Raises:
-        RefusedError: if it is wrong, or cannot be begun.
+        RefusedError: if it cannot be begun.
         FailedError: if it does not succeed.
     """
-    parser = Parser(prog="python -m tools.promote")
-    parser.add_argument("image", metavar="IMAGE")
-    parser.add_argument("digest", metavar="DIGEST")
-    # The commit that is checked out is the one that a workflow has built.
-    parser.add_argument("source", metavar="SOURCE", nargs="?", default="HEAD")
-    options = parser.parse_args(arguments)
     promote(options.image, options.digest, options.source)
-
-
-if __name__ == "__main__":
-    sys.exit(run_program("promote", lambda: main(sys.argv[1:])))
+    return 0

@@ -16,9 +16,10 @@ import pytest
 
 from tests.tools.conftest import Fakes
 from tools import promote
+from tools.__main__ import main
 from tools.command import run_program
 from tools.images import Image
-from tools.promote import FILE, main
+from tools.promote import FILE
 from tools.render import REPOSITORY
 
 COMMITS = 6
@@ -190,7 +191,7 @@ def test_comments_and_line_ends_stay(origin: Origin) -> None:
 
 def test_the_command_line_promotes_the_commit_that_is_checked_out(origin: Origin) -> None:
     git(origin.clone, "checkout", "--quiet", origin.commits[2])
-    command = [sys.executable, "-m", "tools.promote", "api", digest_of(origin.commits[2])]
+    command = [sys.executable, "-m", "tools", "promote", "api", digest_of(origin.commits[2])]
     done = subprocess.run(command, cwd=origin.clone, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert origin.runs("api") == f"sha-{origin.commits[2]}, digest: {digest_of(origin.commits[2])}"
@@ -488,9 +489,9 @@ def test_a_source_that_is_not_merged_is_refused(origin: Origin, capfd: pytest.Ca
 
 def test_a_wrong_command_line_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["api"], ["api", "sha256:ab", "HEAD", "more"], ["--fast", "api", "sha256:ab"]):
-        assert run_program("promote", lambda given=arguments: main(given)) == 2  # type: ignore[misc]
+        assert run_program("promote", lambda given=arguments: main(["promote", *given])) == 2  # type: ignore[misc]
         (line,) = capfd.readouterr().err.splitlines()
-        assert "usage: python -m tools.promote" in line
+        assert "(usage: python -m tools " in line
 
 
 def test_no_remote_is_told(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:

@@ -204,7 +204,7 @@ class Builder:
     def promote(self, commit: str, digest: str) -> str:
         """Promote by the project's own command; return the promotion's commit."""
         done = subprocess.run(
-            [sys.executable, "-m", "tools.promote", "api", digest, commit],
+            [sys.executable, "-m", "tools", "promote", "api", digest, commit],
             cwd=self.source.directory,
             capture_output=True,
             text=True,

@@ -1,0 +1,41 @@
+"""What those who edit overlays ask for: python -m tools COMMAND; `--help` after a COMMAND says what it takes.
+
+A command ends with status 0 if all is well, 1 if it found something or failed, 2 if it was used wrongly.
+"""
+
+import sys
+from importlib import import_module
+
+from tools.command import Parser, run_program
+
+# Name → module, and what it does. A module offers add_arguments(parser) and main(options) -> exit status.
+COMMANDS = {
+    "check": ("tools.check", "report what is wrong in the overlays, with file and line"),
+    "environments": ("tools.environments", "show how the environments differ"),
+    "promote": ("tools.promote", "have recette run an image"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says, and return the exit status.
+
+    Raises:
+        RefusedError: if it is wrong.
+    """
+    parser = Parser(prog="python -m tools", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        # Only the one that is used is loaded: none waits for what another needs.
+        if name in arguments[:1]:
+            loaded = import_module(module)
+            loaded.add_arguments(command)
+            command.set_defaults(main=loaded.main)
+    options = parser.parse_args(arguments)
+    status: int = options.main(options)
+    return status
+
+
+if __name__ == "__main__":
+    named = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in COMMANDS else "tools"
+    sys.exit(run_program(named, lambda: main(sys.argv[1:])))
