@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint e2e drills bench bench-recette deploy undeploy promote cluster docs lock clean
+.PHONY: help run test lint check e2e drills bench bench-recette deploy undeploy promote environments cluster docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -27,6 +27,11 @@ lint: ## run the linters alone
 	@mkdir -p .build/rendered
 	@for overlay in deploy/overlays/*; do kubectl kustomize $$overlay > .build/rendered/$${overlay##*/}.yaml; done
 	checkov --config-file .checkov.yaml
+	python -m tools check
+
+check: ## say what is wrong in the overlays, with file and line, without a cluster
+	@tools/setup.sh check
+	@python -m tools check
 
 e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
 	@tools/setup.sh e2e
@@ -37,7 +42,7 @@ drills: ## run operations and faults under traffic on that cluster; RECORD=1 wri
 	@tools/setup.sh e2e
 	@$(PYTEST) tests/cluster/drills $(if $(RECORD),--record)
 
-bench: ## measure the API behind NGINX against other servers
+bench: ## measure the API behind NGINX against other servers, and how long `make check` takes
 	@tools/setup.sh bench
 	@python -m tools.bench
 
@@ -70,6 +75,7 @@ lock: ## pin the Python packages anew, after an edit of a .in file
 	$(LOCK) src/api/requirements.in -o src/api/requirements.txt
 	$(LOCK) requirements/dev.in -c src/api/requirements.txt -o requirements/dev.txt
 	$(LOCK) requirements/run.in -c requirements/dev.txt -o requirements/run.txt
+	$(LOCK) requirements/check.in -c requirements/dev.txt -o requirements/check.txt
 
 clean: ## remove what the targets above installed and built
 	rm -rf .venv .build

@@ -2,6 +2,7 @@
 
 Everything runs on this machine's loopback and is started here. The servers take turns, so that what else the machine
 does falls on all of them; compare the ratios, not the rates. NGINX and wrk share the processors with the servers.
+The last line is another figure: how long those who edit an overlay wait for `make check`.
 """
 
 import os
@@ -237,6 +238,13 @@ def _cell(values: list[float], of_rival: list[float], width: int) -> str:
     return f"{mean(values):.0f}  {mean(values) / mean(of_rival):5.2f}".rjust(width)
 
 
+def check_seconds() -> float:
+    """Return how long `make check` takes on the repository."""
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-m", "tools", "check"], cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    return time.monotonic() - start
+
+
 def main() -> int:
     """Measure everything and print the table."""
     missing = [program for program in ("nginx", "wrk") if not shutil.which(program, path=PATH)]
@@ -253,6 +261,7 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print("\n".join(table(measured)))
+    print(f"make check: {check_seconds():.1f} s")
     return 0
 
 

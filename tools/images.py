@@ -30,6 +30,12 @@ class Image:
         return f"{registry}/{self.name.partition('/')[2]}" if registry else self.name
 
 
+def name_of(reference: str) -> str:
+    """Return an image's name in a reference: without tag and digest."""
+    # A colon before a slash is that of the registry's port.
+    return re.split(r"@|:(?!.*/)", reference)[0]
+
+
 def images_of(manifests: Iterable[Manifest]) -> list[Image]:
     """Return the images of the Deployments' containers that are built here: src/ has a directory by their name."""
     containers = [
@@ -38,8 +44,7 @@ def images_of(manifests: Iterable[Manifest]) -> list[Image]:
         if manifest["kind"] == "Deployment"
         for container in manifest["spec"]["template"]["spec"]["containers"]
     ]
-    # A colon before a slash is that of the registry's port.
-    named = [(re.split(r"@|:(?!.*/)", item["image"])[0], REPOSITORY / SOURCES / item["name"]) for item in containers]
+    named = [(name_of(item["image"]), REPOSITORY / SOURCES / item["name"]) for item in containers]
     return [Image(name, context) for name, context in named if context.is_dir()]
 
 

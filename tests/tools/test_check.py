@@ -1,0 +1,159 @@
+"""`python -m tools check`: the catalogue of broken and of sound overlays, and what it says of the repository itself."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tools.__main__ import main
+from tools.check import Finding, check, rendering, rules
+from tools.render import REPOSITORY, build, environments
+
+CATALOGUE = Path(__file__).parent / "overlays"
+CASE = "case.yaml"
+
+
+def cases(kind: str) -> list[Path]:
+    return sorted(path.parent for path in CATALOGUE.glob(f"{kind}/*/{CASE}"))
+
+
+def case_of(directory: Path) -> dict[str, Any]:
+    case: dict[str, Any] = yaml.safe_load((directory / CASE).read_text())
+    return case or {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _render_once() -> Iterator[None]:
+    """Kustomize renders an overlay once for all the cases that leave it as it is."""
+    rendered: dict[bytes, tuple[str, str]] = {}
+
+    def remembered(overlay: Path) -> tuple[str, str]:
+        deploy = overlay.parent.parent
+        content = hashlib.sha256(overlay.name.encode())
+        for file in sorted(deploy.rglob("*.*")):
+            if file.is_file() and (overlay in file.parents or overlay.parent not in file.parents):
+                content.update(f"{file.relative_to(deploy)}\0".encode() + file.read_bytes())
+        if content.digest() not in rendered:
+            rendered[content.digest()] = build(overlay)
+        return rendered[content.digest()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rendering, "build", remembered)
+        yield
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[Path], Path]:
+    """A function that copies what `check` reads and does a case's change to it."""
+
+    def change(directory: Path) -> Path:
+        root = tmp_path / "repository"
+        for name in ("deploy", "argocd"):
+            shutil.copytree(REPOSITORY / name, root / name)
+        for file in directory.rglob("*"):
+            if file.is_file() and file.name != CASE:
+                target = root / file.relative_to(directory)
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy(file, target)
+        for edit in case_of(directory).get("edits", []):
+            file = root / edit["file"]
+            text = file.read_text()
+            assert text.count(edit["old"]) == 1, f"{edit['old']!r} must stand once in {edit['file']}"
+            file.write_text(text.replace(edit["old"], edit["new"]))
+        return root
+
+    return change
+
+
+def line_of(file: Path, text: str) -> int:
+    (number,) = [number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line]
+    return number
+
+
+@pytest.mark.parametrize("directory", cases("broken"), ids=lambda path: path.name)
+def test_what_is_broken_is_reported_with_its_line(directory: Path, changed: Callable[[Path], Path]) -> None:
+    root = changed(directory)
+    expected = case_of(directory)["expect"]
+    named = {one["rule"] for one in expected}
+    found = [finding for finding in check(root) if not finding.note or finding.rule in named]
+    wanted = [(one["rule"], one["file"], line_of(root / one["file"], one["line"])) for one in expected]
+    assert sorted((one.rule, one.file, one.line) for one in found) == sorted(wanted)
+    said = "\n".join(f"{finding.reason} {finding.advice}" for finding in found)
+    for one in expected:
+        assert one.get("says", "") in said
+
+
+@pytest.mark.parametrize("directory", cases("sound"), ids=lambda path: path.name)
+def test_what_is_unusual_and_sound_is_not_reported(directory: Path, changed: Callable[[Path], Path]) -> None:
+    assert [finding for finding in check(changed(directory)) if not finding.note] == []
+
+
+def test_every_rule_is_broken_by_a_case() -> None:
+    assert {one["rule"] for directory in cases("broken") for one in case_of(directory)["expect"]} == set(rules())
+
+
+def test_each_folder_of_the_catalogue_is_a_case() -> None:
+    for kind in ("broken", "sound"):
+        assert [path for path in (CATALOGUE / kind).iterdir() if not (path / CASE).is_file()] == []
+
+
+# --- the command
+
+
+def finding(**changes: Any) -> Finding:
+    values: dict[str, Any] = {
+        "file": "a.yaml",
+        "line": 3,
+        "rule": "image",
+        "reason": "it moves",
+        "advice": "fix it",
+        "note": False,
+    }
+    return Finding(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "said"),
+    [
+        ([], 0, "nothing to correct, 0 to know\n"),
+        (
+            [finding(note=True, environments=["dev"])],
+            0,
+            "a.yaml:3: image: it moves (dev)\n    fix it\nnothing to correct, 1 to know\n",
+        ),
+        ([finding(), finding(note=True)], 1, None),
+    ],
+)
+def test_status_and_words(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    found: list[Finding],
+    status: int,
+    said: str | None,
+) -> None:
+    monkeypatch.setattr("tools.check.check", lambda: found)
+    assert main(["check"]) == status
+    out = capsys.readouterr().out
+    assert out == said if said else out.endswith("1 to correct, 1 to know\n")
+    assert main(["check", "--json"]) == status
+    assert json.loads(capsys.readouterr().out) == [vars(one) for one in found]
+
+
+def test_the_repository_is_sound() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools", "check", "--json"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert {one["rule"] for one in json.loads(done.stdout)} <= {"digest"}
+
+
+def test_a_line_is_reported_once_with_its_environments(changed: Callable[[Path], Path]) -> None:
+    (found,) = [one for one in check(changed(CATALOGUE / "broken" / "root")) if not one.note]
+    assert found.environments == environments()

@@ -1,0 +1,132 @@
+"""What is wrong between environments, and between them and Argo CD."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.check.rendering import Problem, Rendering, Tree, nearest, title
+from tools.check.sources import KUSTOMIZATION, Document, Place, get, items_of, read, scalars, value_of
+from tools.render import Manifest
+
+# Objects that are meant to be in some environments only.
+ALLOWED = Path("deploy", "differences.yaml")
+_WHITELISTS = ("clusterResourceWhitelist", "namespaceResourceWhitelist")
+
+
+def one_environment(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """An object that some environments have and others not, unless deploy/differences.yaml has it."""
+    alone = [rendering for rendering in renderings if not rendering.added]
+    owned = {one.environment: {_identity(manifest): manifest for manifest in one.objects} for one in alone}
+    everywhere = set.intersection(*map(set, owned.values()))
+    allowed = {(name, text): place for name, text, place in _allowed(tree)}
+    for rendering in alone:
+        for identity, manifest in owned[rendering.environment].items():
+            if identity not in everywhere and (rendering.environment, identity) not in allowed:
+                others = ", ".join(name for name, objects in owned.items() if identity not in objects)
+                yield rendering.problem(
+                    manifest,
+                    ("metadata", "name"),
+                    f"{title(manifest)} is not in {others}",
+                    f"add it there, or '{identity}' to {rendering.environment} in {ALLOWED} if that is meant",
+                )
+    for (name, identity), place in allowed.items():
+        different = set(owned.get(name, {})) - everywhere
+        if identity not in different:
+            reason = f"'{identity}' is in every environment, or not in {name}"
+            yield Problem(place, reason, f"remove this line{nearest(identity, different)}")
+
+
+def _identity(manifest: Manifest) -> str:
+    kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
+    if kind == "Namespace":
+        return kind
+    # A generator's hash is another in each environment.
+    stem = re.sub(r"-[a-z0-9]{10}$", "", name) if kind in ("ConfigMap", "Secret") else name
+    return f"{kind}/{stem}"
+
+
+def _allowed(tree: Tree) -> Iterator[tuple[str, str, Place]]:
+    for document in read(tree.root / ALLOWED):
+        for name in document.data or {}:
+            for node in items_of(document.node, name):
+                yield name, str(node.value), document.place(node)
+
+
+def node_ports(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """A node port that two Services ask for, and only one can get: it is one number for the whole cluster."""
+    asked: dict[int, str] = {}
+    for rendering in renderings:
+        for service in rendering.of_kind("Service"):
+            for index, port in enumerate(get(service, ("spec", "ports")) or []):
+                here = f"{title(service)} of {rendering.environment}"
+                number = port.get("nodePort")
+                if number and asked.setdefault(number, here) != here:
+                    path = ("spec", "ports", index, "nodePort")
+                    reason = f"{asked[number]} has node port {number} too, and a cluster has it once"
+                    yield rendering.problem(service, path, reason, "take a free one from 30000 to 32767")
+
+
+def namespaces(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """Objects in a namespace that the overlay does not make, or that is another environment's."""
+    owners: dict[str, str] = {}
+    for rendering in renderings:
+        namespace = rendering.namespace
+        owner = owners.setdefault(namespace, rendering.environment)
+        if namespace not in [one["metadata"]["name"] for one in rendering.of_kind("Namespace")]:
+            reason = f"the objects of {rendering.environment} go to namespace '{namespace}', which it does not make"
+            yield Problem(_namespace_of(rendering), reason, "set `namespace`, and have a Namespace among the resources")
+        elif owner != rendering.environment:
+            reason = f"{owner} has namespace {namespace} too: each would overwrite the other's objects"
+            yield Problem(_namespace_of(rendering), reason, "give it a namespace of its own")
+
+
+def _namespace_of(rendering: Rendering) -> Place:
+    document = rendering.sources.kustomizations[-1].document
+    named = value_of(document.node, "namespace")
+    return document.place(named) if named else rendering.sources.last()
+
+
+def project(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """An object of a kind, or in a namespace, that Argo CD's project does not allow, so that no sync succeeds."""
+    for document in read(tree.root / "argocd" / "project.yaml"):
+        for rendering in renderings:
+            if rendering.followed:
+                yield from _not_allowed(rendering, get(document.data, ("spec",)) or {})
+
+
+def _not_allowed(rendering: Rendering, spec: dict[str, Any]) -> Iterator[Problem]:
+    kinds = {(one.get("group"), one.get("kind")) for key in _WHITELISTS for one in spec.get(key) or []}
+    for manifest in rendering.objects:
+        group = manifest["apiVersion"].rpartition("/")[0]
+        if (group, manifest["kind"]) not in kinds:
+            yield rendering.problem(
+                manifest,
+                ("kind",),
+                f"Argo CD's project allows no {manifest['kind']} of group '{group}', and refuses the whole sync",
+                "add the kind to namespaceResourceWhitelist in argocd/project.yaml, or leave the object out",
+            )
+    allowed = [str(one.get("namespace")) for one in spec.get("destinations") or []]
+    if rendering.namespace not in allowed:
+        reason = f"Argo CD's project allows no object in namespace {rendering.namespace}"
+        yield Problem(
+            _namespace_of(rendering), reason, f"name one of its destinations{nearest(rendering.namespace, allowed)}"
+        )
+
+
+def application(tree: Tree) -> Iterator[Problem]:
+    """A directory that Argo CD's Application names and that is not there."""
+    for document in read(tree.root / "argocd" / "application.yaml"):
+        said = str(get(document.data, ("spec", "source", "path")))
+        overlay = tree.root / said
+        components = get(document.data, ("spec", "source", "kustomize", "components")) or []
+        named = [(overlay / one, str(one)) for one in components] if overlay.is_dir() else [(overlay, said)]
+        for directory, text in named:
+            if not (directory / KUSTOMIZATION).is_file():
+                near = [one.name for one in directory.resolve().parent.glob("*")]
+                reason = f"Argo CD's Application names {text}, where there is no kustomization"
+                yield Problem(_place_of(document, text), reason, f"correct it{nearest(directory.name, near)}")
+
+
+def _place_of(document: Document, text: str) -> Place:
+    return next(document.place(node) for node in scalars(document.node) if node.value == text)

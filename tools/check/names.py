@@ -1,0 +1,361 @@
+"""Names that one object uses and another must have: Kubernetes accepts most wrong ones without a word."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tools.check.rendering import Container, Pod, Problem, Rendering, Tree, nearest, title
+from tools.check.sources import FieldPath, get
+from tools.render import Manifest
+
+# An object that is read, the key of it that is read (empty for all of them), and where that is said.
+Read = tuple[str, str, str, FieldPath]
+_SOURCES = {
+    "configMapKeyRef": "ConfigMap",
+    "secretKeyRef": "Secret",
+    "configMapRef": "ConfigMap",
+    "secretRef": "Secret",
+}
+_VOLUMES = {"configMap": ("ConfigMap", "name"), "secret": ("Secret", "secretName")}
+# service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
+_HOST = re.compile(
+    r"(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
+    r"|(?:https?|tcp)://(?P<alone>[a-z0-9-]+)(?::(?P<alone_port>\d+))?(?![\w.:@-])"
+)
+_DIRECTIONS = (("ingress", "from"), ("egress", "to"))
+
+
+def selectors(rendering: Rendering) -> Iterator[Problem]:
+    """A selector that selects no pod."""
+    labels = [f"{key}={value}" for pod in rendering.pods for key, value in pod.labels.items()]
+    for manifest, path, selector in _selectors(rendering):
+        if not rendering.selected(selector):
+            wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+            missing = next((label for label in wanted if label not in labels), "")
+            key = (missing.partition("=")[0],) if missing else ()
+            yield rendering.problem(
+                manifest,
+                (*path, *key),
+                f"{title(manifest)} selects no pod: none has {missing or 'all of this'}",
+                f"select labels that a pod has{nearest(missing, labels)}",
+            )
+
+
+def _selectors(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, dict[str, Any]]]:
+    """Give every selector of pods: where its labels are, and itself."""
+    for service in rendering.of_kind("Service"):
+        if labels := get(service, ("spec", "selector")):
+            yield service, ("spec", "selector"), {"matchLabels": labels}
+    for manifest in rendering.of_kind("PodDisruptionBudget", "NetworkPolicy"):
+        field = "selector" if manifest["kind"] == "PodDisruptionBudget" else "podSelector"
+        for path in [("spec", field), *_peers(manifest)]:
+            yield manifest, (*path, "matchLabels"), get(manifest, path) or {}
+
+
+def _peers(policy: Manifest) -> Iterator[FieldPath]:
+    """Give the selectors of a NetworkPolicy's peers, those of this namespace: pods of others are not known here."""
+    for direction, side in _DIRECTIONS:
+        for index, rule in enumerate(get(policy, ("spec", direction)) or []):
+            for number, peer in enumerate(rule.get(side) or []):
+                if "podSelector" in peer and "namespaceSelector" not in peer:
+                    yield ("spec", direction, index, side, number, "podSelector")
+
+
+def own_selectors(rendering: Rendering) -> Iterator[Problem]:
+    """A workload whose selector does not select its own pods, which Kubernetes refuses."""
+    for pod in rendering.pods:
+        path = ("spec", "selector", "matchLabels")
+        for key, value in (get(pod.manifest, path) or {}).items():
+            if pod.labels.get(key) != value:
+                yield rendering.problem(
+                    pod.manifest,
+                    (*path, key),
+                    f"{title(pod.manifest)} does not select its own pods: they have no {key}={value}",
+                    "let the selector and the labels of the template say the same",
+                )
+
+
+def service_ports(rendering: Rendering) -> Iterator[Problem]:
+    """A port of a Service that no container of its pods opens, or that has no name among several."""
+    for service in rendering.of_kind("Service"):
+        pods = rendering.selected({"matchLabels": get(service, ("spec", "selector")) or {"": ""}})
+        ports = get(service, ("spec", "ports")) or []
+        for index, port in enumerate(ports):
+            path: FieldPath = ("spec", "ports", index)
+            field = "targetPort" if "targetPort" in port else "port"
+            if pods and (problem := _unopened(rendering, service, (*path, field), pods, "sends to")):
+                yield problem
+            if len(ports) > 1 and "name" not in port:
+                yield rendering.problem(
+                    service,
+                    (*path, "port"),
+                    f"{title(service)} has {len(ports)} ports and this one has no name, which Kubernetes refuses",
+                    "name it; a patch that was to change a port must give that port's own number",
+                )
+
+
+def policy_ports(rendering: Rendering) -> Iterator[Problem]:
+    """A port of a NetworkPolicy that the pods it is about do not open."""
+    for policy in rendering.of_kind("NetworkPolicy"):
+        own = rendering.selected(get(policy, ("spec", "podSelector")))
+        for direction, side in _DIRECTIONS:
+            for index, rule in enumerate(get(policy, ("spec", direction)) or []):
+                pods = own if direction == "ingress" else _reached(rendering, rule.get(side) or [])
+                for number, port in enumerate(rule.get("ports") or []):
+                    path: FieldPath = ("spec", direction, index, "ports", number, "port")
+                    if pods and "port" in port and "endPort" not in port:
+                        yield from filter(None, [_unopened(rendering, policy, path, pods, "allows")])
+
+
+def _reached(rendering: Rendering, peers: list[dict[str, Any]]) -> list[Pod]:
+    """Return the pods that a rule lets others reach; none if some of them are not known here."""
+    if any(peer.keys() != {"podSelector"} for peer in peers):
+        return []
+    return [pod for peer in peers for pod in rendering.selected(peer["podSelector"])]
+
+
+def probe_ports(rendering: Rendering) -> Iterator[Problem]:
+    """A probe, or a hook, of a port that its container does not open."""
+    for container in rendering.containers:
+        opened = {value for _, port in container.items("ports") for value in (port.get("name"), port["containerPort"])}
+        for action in ("startupProbe", "readinessProbe", "livenessProbe"):
+            for kind in ("httpGet", "tcpSocket", "grpc"):
+                path = (*container.path, action, kind, "port")
+                port = get(container.manifest, path)
+                if port is not None and port not in opened:
+                    yield rendering.problem(
+                        container.manifest,
+                        path,
+                        f"the {action} of {container.name} asks port '{port}', which it does not open",
+                        f"name one of its ports{nearest(str(port), map(str, opened - {None}))}",
+                    )
+
+
+def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: list[Pod], verb: str) -> Problem | None:
+    port = get(manifest, path)
+    opened = {value for pod in pods for value in pod.ports}
+    if port in opened:
+        return None
+    return rendering.problem(
+        manifest,
+        path,
+        f"{title(manifest)} {verb} port '{port}', which no container of the pods there opens",
+        f"name a port that they open{nearest(str(port), map(str, opened))}",
+    )
+
+
+def references(rendering: Rendering) -> Iterator[Problem]:
+    """The name of an object that is not there."""
+    for manifest, kind, name, path in _references(rendering):
+        if not rendering.find(kind, name):
+            present = [one["metadata"]["name"] for one in rendering.of_kind(kind)]
+            yield rendering.problem(
+                manifest,
+                path,
+                f"{title(manifest)} names the {kind} '{name}', which the overlay does not make",
+                f"make it, or name one that is there{nearest(name, present)}",
+            )
+
+
+def _references(rendering: Rendering) -> Iterator[tuple[Manifest, str, str, FieldPath]]:
+    for pod in rendering.pods:
+        for kind, name, _, path in reads(pod):
+            yield pod.manifest, kind, name, path
+        account = pod.spec.get("serviceAccountName", "default")
+        if account != "default":
+            yield pod.manifest, "ServiceAccount", account, (*pod.path, "spec", "serviceAccountName")
+    for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]
+        yield scaler, target["kind"], target["name"], ("spec", "scaleTargetRef", "name")
+    for ingress in rendering.of_kind("Ingress"):
+        for path, backend in _backends(ingress):
+            yield ingress, "Service", backend["name"], (*path, "name")
+
+
+def _backends(ingress: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
+    """Give the Services that an Ingress sends to."""
+    for index, rule in enumerate(ingress["spec"].get("rules") or []):
+        for number in range(len(get(rule, ("http", "paths")) or [])):
+            path = ("spec", "rules", index, "http", "paths", number, "backend", "service")
+            if backend := get(ingress, path):
+                yield path, backend
+
+
+def reads(pod: Pod) -> Iterator[Read]:
+    """Give what pods read of ConfigMaps and Secrets, unless it may be missing."""
+    for container in pod.containers:
+        for path, item in [*container.items("env"), *container.items("envFrom")]:
+            origin, start = (item["valueFrom"], (*path, "valueFrom")) if "valueFrom" in item else (item, path)
+            for source, kind in _SOURCES.items():
+                if (found := origin.get(source)) and not found.get("optional"):
+                    key = found.get("key", "")
+                    yield kind, found["name"], key, (*start, source, "key" if key else "name")
+    for index, volume in enumerate(pod.spec.get("volumes") or []):
+        path = (*pod.path, "spec", "volumes", index)
+        yield from _read_by_volume(volume, path)
+        for number, source in enumerate(get(volume, ("projected", "sources")) or []):
+            yield from _read_by_volume(source, (*path, "projected", "sources", number))
+    for index, secret in enumerate(pod.spec.get("imagePullSecrets") or []):
+        yield "Secret", secret["name"], "", (*pod.path, "spec", "imagePullSecrets", index)
+
+
+def _read_by_volume(volume: dict[str, Any], path: FieldPath) -> Iterator[Read]:
+    for source, (kind, name_field) in _VOLUMES.items():
+        found = volume.get(source)
+        if not found or found.get("optional"):
+            continue
+        name = found.get(name_field) or found["name"]
+        items = found.get("items") or []
+        for index, item in enumerate(items):
+            yield kind, name, item["key"], (*path, source, "items", index, "key")
+        if not items:
+            yield kind, name, "", (*path, source)
+
+
+def absent_keys(rendering: Rendering) -> Iterator[Problem]:
+    """A key that is read and not there."""
+    for pod in rendering.pods:
+        for kind, name, key, path in reads(pod):
+            manifest = rendering.find(kind, name)
+            if manifest and key and key not in data_of(manifest):
+                yield rendering.problem(
+                    pod.manifest,
+                    path,
+                    f"{title(pod.manifest)} reads '{key}' of the {kind} {name}, which has no such key",
+                    f"add it, or read one that is there{nearest(key, data_of(manifest))}",
+                )
+
+
+def unread_keys(rendering: Rendering) -> Iterator[Problem]:
+    """A key of a ConfigMap or of a Secret that nobody reads."""
+    read = {(kind, name, key) for pod in rendering.pods for kind, name, key, _ in reads(pod)}
+    whole = {(kind, name) for kind, name, key in read if not key}
+    whole |= {
+        ("Secret", tls.get("secretName", ""))
+        for one in rendering.of_kind("Ingress")
+        for tls in one["spec"].get("tls") or []
+    }
+    for manifest in rendering.of_kind("ConfigMap", "Secret"):
+        identity = manifest["kind"], manifest["metadata"]["name"]
+        for field in ("data", "stringData", "binaryData"):
+            for key in manifest.get(field) or {}:
+                if identity not in whole and (*identity, key) not in read:
+                    known = [other for kind, name, other in read if (kind, name) == identity]
+                    yield rendering.problem(
+                        manifest,
+                        (field, key),
+                        f"nobody reads '{key}' of {title(manifest)}",
+                        f"remove it, or let a container read it{nearest(key, known)}",
+                    )
+
+
+def data_of(manifest: Manifest) -> dict[str, str]:
+    """Return what a ConfigMap or a Secret holds."""
+    return {**(manifest.get("data") or {}), **(manifest.get("stringData") or {}), **(manifest.get("binaryData") or {})}
+
+
+def volumes(rendering: Rendering) -> Iterator[Problem]:
+    """A mount of a volume that is not there, or a volume that no container mounts."""
+    for pod in rendering.pods:
+        names = [volume["name"] for volume in pod.spec.get("volumes") or []]
+        mounts = [(container, *mount) for container in pod.containers for mount in container.items("volumeMounts")]
+        for container, path, mount in mounts:
+            if mount["name"] not in names:
+                yield rendering.problem(
+                    pod.manifest,
+                    (*path, "name"),
+                    f"{container.name} mounts the volume '{mount['name']}', which its pod does not have",
+                    f"name one of its volumes{nearest(mount['name'], names)}",
+                )
+        for index, name in enumerate(names):
+            if name not in {mount["name"] for _, _, mount in mounts}:
+                yield rendering.problem(
+                    pod.manifest,
+                    (*pod.path, "spec", "volumes", index, "name"),
+                    f"no container of {title(pod.manifest)} mounts the volume '{name}'",
+                    "mount it or remove it",
+                )
+
+
+def variables(rendering: Rendering) -> Iterator[Problem]:
+    """A $(VARIABLE) that the container does not define before, so that the text stays as it is."""
+    for container in rendering.containers:
+        defined: list[str] = []
+        for path, item in container.items("env"):
+            yield from _undefined(rendering, container, (*path, "value"), item.get("value"), defined)
+            defined.append(item["name"])
+        for field in ("command", "args"):
+            for index, text in enumerate(container.data.get(field) or []):
+                yield from _undefined(rendering, container, (*container.path, field, index), text, defined)
+
+
+def _undefined(
+    rendering: Rendering, container: Container, path: FieldPath, text: str | None, defined: list[str]
+) -> Iterator[Problem]:
+    # What a whole ConfigMap brings is not known by name; $$(X) is a way to write $(X).
+    if "envFrom" in container.data:
+        return
+    for name in re.findall(r"(?<!\$)\$\((\w+)\)", text or ""):
+        if name not in defined:
+            yield rendering.problem(
+                container.manifest,
+                path,
+                f"{container.name} has no variable {name} here, so $({name}) stays as it stands",
+                f"define it before{nearest(name, defined)}",
+                word=f"$({name})",
+            )
+
+
+def hosts(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """A host in a text that no Service has, that has no such port, or that is in another environment."""
+    environments = {rendering.namespace for rendering in renderings}
+    for rendering in renderings:
+        for manifest, path, text, raw in _texts(rendering):
+            for found in _HOST.finditer(text):
+                if wrong := _wrong_host(rendering, found, environments - {rendering.namespace}):
+                    word = next((part for part in found.groups() if part and part in raw), "")
+                    reason = f"{title(manifest)} asks {found[0]}, but {wrong[0]}"
+                    yield rendering.problem(manifest, path, reason, wrong[1], word)
+
+
+def _wrong_host(rendering: Rendering, found: re.Match[str], others: set[str]) -> tuple[str, str] | None:
+    """Return what is wrong with a host, and what to do; None if nothing is, or nothing is known of its namespace."""
+    name, port = found["service"] or found["alone"], found["port"] or found["alone_port"]
+    if found["namespace"] in others:
+        return f"{found['namespace']} is another environment's namespace", "write $(POD_NAMESPACE) in its place"
+    if name == "localhost" or found["namespace"] not in (None, rendering.namespace):
+        return None
+    service = rendering.find("Service", name)
+    if not service:
+        names = [one["metadata"]["name"] for one in rendering.of_kind("Service")]
+        return f"there is no Service '{name}'", f"name one that is there{nearest(name, names)}"
+    ports = [str(one["port"]) for one in service["spec"]["ports"]]
+    if port and port not in ports:
+        return f"{title(service)} has no port {port}", f"take one that it has: {', '.join(ports)}"
+    return None
+
+
+def _texts(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str, str]]:
+    """Give the texts that can hold a host: expanded, and as they stand."""
+    for container in rendering.containers:
+        values = {"POD_NAMESPACE": rendering.namespace}
+        for path, item in container.items("env"):
+            if get(item, ("valueFrom", "fieldRef", "fieldPath")) == "metadata.namespace":
+                values[item["name"]] = rendering.namespace
+            values.setdefault(item["name"], str(item.get("value", "")))
+            yield (
+                container.manifest,
+                (*path, "value"),
+                _expanded(str(item.get("value", "")), values),
+                str(item.get("value")),
+            )
+        for field in ("command", "args"):
+            for index, text in enumerate(container.data.get(field) or []):
+                yield container.manifest, (*container.path, field, index), _expanded(text, values), text
+    for manifest in rendering.of_kind("ConfigMap"):
+        for key, text in (manifest.get("data") or {}).items():
+            yield manifest, ("data", key), text, text
+
+
+def _expanded(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"\$\((\w+)\)", lambda found: values.get(found[1], found[0]), text)

@@ -1,0 +1,421 @@
+"""The YAML files that a rendering is made of, and where in them a field of a rendered object comes from."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.images import name_of
+from tools.render import Manifest
+
+KUSTOMIZATION = "kustomization.yaml"
+# libyaml, which nearly every build of PyYAML has, is ten times as fast.
+LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+# What tells the items of a list apart, as in Kubernetes' merge keys.
+_KEYS = ("name", "containerPort", "port", "mountPath", "key", "topologyKey")
+
+FieldPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A line of a file."""
+
+    file: Path
+    line: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML document.
+
+    Attributes:
+        file: where it stands
+        node: what it says, with the lines
+        data: what it says
+        offset: the lines before it, if it is text inside another document
+    """
+
+    file: Path
+    node: yaml.Node
+    data: Any
+    offset: int = 0
+
+    def place(self, node: yaml.Node) -> Place:
+        """Return where a node begins."""
+        return Place(self.file, self.offset + node.start_mark.line + 1)
+
+    def is_object(self, kind: str, name: str) -> bool:
+        """Tell whether this describes an object; what Kustomize adds to names does not matter."""
+        if not isinstance(self.data, dict) or self.data.get("kind") != kind:
+            return False
+        return str(get(self.data, ("metadata", "name"))) in name
+
+
+@cache
+def parse(text: str, file: Path, offset: int = 0) -> list[Document]:
+    """Return the documents of a text.
+
+    Raises:
+        yaml.MarkedYAMLError: if it is no YAML.
+    """
+    loader = LOADER(text)
+    documents = []
+    while loader.check_node():
+        if node := loader.get_node():
+            documents.append(Document(file, node, loader.construct_document(node), offset))
+    return documents
+
+
+def read(file: Path) -> list[Document]:
+    """Return the documents of a file; none if it is no YAML."""
+    try:
+        return parse(file.read_text(), file)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        return []
+
+
+def inside(document: Document, node: yaml.Node) -> list[Document]:
+    """Return the documents that a scalar of another document holds."""
+    block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+    try:
+        return parse(node.value, document.file, document.offset + node.start_mark.line + block)
+    except yaml.YAMLError:
+        return []
+
+
+def scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """Return every key and value below a node."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from scalars(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from scalars(key)
+            yield from scalars(value)
+
+
+def leaves(node: yaml.Node, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
+    """Give every scalar below a node, with the path to it."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from leaves(value, (*path, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from leaves(value, (*path, index))
+    else:
+        yield path, str(node.value)
+
+
+def value_of(node: yaml.Node, key: str) -> yaml.Node | None:
+    """Return the value that a mapping has for a key."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value for name, value in pairs if name.value == key), None)
+
+
+def items_of(node: yaml.Node, key: str) -> list[yaml.Node]:
+    """Return the items of the list that a mapping has for a key."""
+    found = value_of(node, key)
+    return list(found.value) if isinstance(found, yaml.SequenceNode) else []
+
+
+def text_of(node: yaml.Node, key: str) -> str:
+    """Return the scalar that a mapping has for a key; empty if there is none."""
+    found = value_of(node, key)
+    return str(found.value) if isinstance(found, yaml.ScalarNode) else ""
+
+
+def get(value: Any, path: FieldPath) -> Any:
+    """Return what a path leads to; None if nothing is there."""
+    for step in path:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+@dataclass(frozen=True)
+class Way:
+    """How far a path leads into a source.
+
+    Attributes:
+        depth: how many of its steps are there
+        mark: the last key or item that is
+        end: its value
+    """
+
+    depth: int
+    mark: yaml.Node
+    end: yaml.Node
+
+
+def follow(node: yaml.Node, value: Any, path: FieldPath) -> Way:
+    """Follow a path of a rendered value into what may be its source, where lists can be shorter or in another order."""
+    mark = node
+    for depth, step in enumerate(path):
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == step), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            found = _same_item(node.value, get(value, (step,)), step)
+        else:
+            found = None
+        if not found:
+            return Way(depth, mark, node)
+        mark, node = found
+        value = get(value, (step,))
+    return Way(len(path), mark, node)
+
+
+def _says(node: yaml.Node, value: Any, path: FieldPath, text: str) -> bool:
+    way = follow(node, value, path)
+    return way.depth == len(path) and way.end.value == text
+
+
+def _same_item(nodes: Sequence[yaml.Node], item: Any, index: int) -> tuple[yaml.Node, yaml.Node] | None:
+    keys = [key for key in _KEYS if isinstance(item, dict) and key in item]
+    if keys:
+        # A patch may leave some of them out.
+        best = max(nodes, key=lambda node: _equal(node, item, keys), default=None)
+        return (best, best) if best and _equal(best, item, keys) else None
+    if not isinstance(item, dict | list):
+        nodes, index = [node for node in nodes if node.value == str(item)], 0
+    return (nodes[index], nodes[index]) if index < len(nodes) else None
+
+
+def _equal(node: yaml.Node, item: dict[str, Any], keys: list[str]) -> int:
+    return sum(text_of(node, key) == str(item[key]) for key in keys)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """An entry of a kustomization's `patches`.
+
+    Attributes:
+        entry: the entry
+        documents: strategic merge patches, or lists of JSON 6902 operations
+    """
+
+    entry: yaml.Node
+    documents: list[Document]
+
+    def meets(self, document: Document, manifest: Manifest) -> bool:
+        """Tell whether a document of this is for an object."""
+        target = value_of(self.entry, "target")
+        if target is None:
+            return document.is_object(manifest["kind"], manifest["metadata"]["name"])
+        kind, name = text_of(target, "kind"), text_of(target, "name")
+        return kind in ("", manifest["kind"]) and (not name or name in manifest["metadata"]["name"] or "*" in name)
+
+    def place(self, document: Document, manifest: Manifest, path: FieldPath) -> Place | None:
+        """Return where a document of this sets a field, or removes it."""
+        if isinstance(document.node, yaml.SequenceNode):
+            return self._place_of_operation(document, manifest, path)
+        way = follow(document.node, manifest, path)
+        removed = text_of(way.end, "$patch") or (isinstance(way.end, yaml.ScalarNode) and way.end.value in ("null", ""))
+        return document.place(way.mark) if way.depth == len(path) or removed else None
+
+    def _place_of_operation(self, document: Document, manifest: Manifest, path: FieldPath) -> Place | None:
+        steps = [str(step) for step in path]
+        for operation in reversed(document.node.value):
+            pointer = text_of(operation, "path").strip("/").split("/")
+            pointer = [step.replace("~1", "/").replace("~0", "~") for step in pointer]
+            if all(one in (other, "-") for one, other in zip(pointer, steps, strict=False)) and len(pointer) <= len(
+                path
+            ):
+                rest = path[len(pointer) :]
+                value = value_of(operation, "value")
+                if not rest or value is None:
+                    return document.place(operation)
+                return document.place(follow(value, get(manifest, path[: len(pointer)]), rest).mark)
+        return None
+
+
+@dataclass(frozen=True)
+class Kustomization:
+    """A kustomization.yaml."""
+
+    document: Document
+
+    @property
+    def directory(self) -> Path:
+        """Where it stands."""
+        return self.document.file.parent
+
+    def items(self, key: str) -> list[yaml.Node]:
+        """Return the items of one of its lists."""
+        return items_of(self.document.node, key)
+
+    def paths(self, key: str) -> list[Path]:
+        """Return the files and directories that one of its lists names, those that are there."""
+        named = [(self.directory / str(node.value)).resolve() for node in self.items(key)]
+        return [path for path in named if path.exists()]
+
+    @cached_property
+    def patches(self) -> list[Patch]:
+        """Its patches, in the order in which Kustomize applies them."""
+        return [Patch(entry, self._documents(entry)) for entry in self.items("patches")]
+
+    def _documents(self, entry: yaml.Node) -> list[Document]:
+        inline = value_of(entry, "patch")
+        return inside(self.document, inline) if inline else read(self.directory / text_of(entry, "path"))
+
+
+def chain(directory: Path, added: Sequence[Path] = (), above: tuple[Path, ...] = ()) -> list[Kustomization]:
+    """Return the kustomizations that a rendering is made of, in the order in which Kustomize applies them.
+
+    Args:
+        directory: where the last of them is
+        added: components that are added to that one
+        above: what leads here, because nothing is part of itself
+    """
+    found: list[Kustomization] = []
+    for document in read(directory / KUSTOMIZATION):
+        own = Kustomization(document)
+        for path in [*own.paths("resources"), *own.paths("components"), *added]:
+            if path.is_dir() and path not in (*above, directory):
+                found += chain(path, above=(*above, directory))
+        found.append(own)
+    return found
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a rendering is made of."""
+
+    kustomizations: list[Kustomization]
+
+    @cached_property
+    def resources(self) -> list[Document]:
+        """The documents of the files that are named as resources."""
+        files = [path for one in self.kustomizations for path in one.paths("resources") if path.is_file()]
+        return [document for file in files for document in read(file)]
+
+    def is_alone_in_saying(self, own: Document, manifest: Manifest) -> bool:
+        """Tell whether a patch sets a field of an object that no other patch sets, to what its own file does not say.
+
+        Then it has an effect for certain; if not, it may have one nevertheless.
+        """
+        patches = [patch for one in self.kustomizations for patch in one.patches]
+        others = [
+            other for patch in patches for other in patch.documents if other != own and patch.meets(other, manifest)
+        ]
+        resource = self._resource(manifest)
+        if isinstance(own.data, list) or any(isinstance(other.data, list) for other in others) or not resource:
+            return False
+        return any(
+            not _says(resource.node, own.data, path, text)
+            and all(follow(other.node, own.data, path).depth < len(path) for other in others)
+            for path, text in leaves(own.node)
+        )
+
+    def last(self) -> Place:
+        """Return the overlay's own kustomization: where to look if nothing better is known."""
+        return Place(self.kustomizations[-1].document.file, 1)
+
+    def locate(self, manifest: Manifest, path: FieldPath = ("metadata", "name"), word: str = "") -> Place:
+        """Return where a field of a rendered object comes from: what set it last, or removed it.
+
+        Args:
+            manifest: the object
+            path: the field
+            word: part of its value, which may be many lines long
+        """
+        place = self._transformed(manifest, path)
+        # A field is what was said last; an object or a list is where it began, and only there if a patch adds to it.
+        if not place and isinstance(get(manifest, path), dict | list):
+            place = self._origin(manifest, path)
+        place = place or self._patched(manifest, path) or self._origin(manifest, path) or self._deepest(manifest, path)
+        return _line_with(place, word) if word else place
+
+    def _transformed(self, manifest: Manifest, path: FieldPath) -> Place | None:
+        """Return the entry of `images`, `replicas` or `namespace` that set a field."""
+        if path[-1:] == ("image",):
+            return self._entry("images", name_of(str(get(manifest, path))))
+        if path == ("spec", "replicas"):
+            return self._entry("replicas", manifest["metadata"]["name"])
+        if path == ("metadata", "namespace"):
+            named = ((one.document, value_of(one.document.node, "namespace")) for one in reversed(self.kustomizations))
+            return next((document.place(node) for document, node in named if node), None)
+        return None
+
+    def _entry(self, key: str, name: str) -> Place | None:
+        for one in reversed(self.kustomizations):
+            for entry in reversed(one.items(key)):
+                if name in (text_of(entry, "name"), text_of(entry, "newName")):
+                    return one.document.place(entry)
+        return None
+
+    def _patched(self, manifest: Manifest, path: FieldPath) -> Place | None:
+        for one in reversed(self.kustomizations):
+            for patch in reversed(one.patches):
+                for document in patch.documents:
+                    if patch.meets(document, manifest) and (place := patch.place(document, manifest, path)):
+                        return place
+        return None
+
+    def _origin(self, manifest: Manifest, path: FieldPath) -> Place | None:
+        """Return where a field stands in the file of its object."""
+        document = self._resource(manifest)
+        if not document:
+            return self._generated(manifest["kind"], manifest["metadata"]["name"], path)
+        way = follow(document.node, manifest, path)
+        return document.place(way.mark) if way.depth == len(path) else None
+
+    def _resource(self, manifest: Manifest) -> Document | None:
+        documents = [one for one in self.resources if one.is_object(manifest["kind"], manifest["metadata"]["name"])]
+        # The longest name: what Kustomize adds to it is short.
+        return max(documents, key=lambda one: len(one.data["metadata"]["name"]), default=None)
+
+    def _deepest(self, manifest: Manifest, path: FieldPath) -> Place:
+        """Return where what is nearest to a field stands, if the field itself stands nowhere."""
+        patches = [patch for one in self.kustomizations for patch in one.patches]
+        documents = [document for patch in patches for document in patch.documents if patch.meets(document, manifest)]
+        if resource := self._resource(manifest):
+            documents.insert(0, resource)
+        ways = [(document, follow(document.node, manifest, path)) for document in documents]
+        if not ways:
+            return self.last()
+        # The first of equals: the object's own file.
+        document, way = max(ways, key=lambda one: one[1].depth)
+        return document.place(way.mark)
+
+    def _generated(self, kind: str, name: str, path: FieldPath) -> Place | None:
+        list_name = f"{kind[0].lower()}{kind[1:]}Generator"
+        for one in reversed(self.kustomizations):
+            for entry in one.items(list_name):
+                if text_of(entry, "name") in name:
+                    key = str(path[1]) if path[:1] == ("data",) and path[1:] else ""
+                    return _generated_key(one, entry, key) or one.document.place(entry)
+        return None
+
+
+def _generated_key(kustomization: Kustomization, entry: yaml.Node, key: str) -> Place | None:
+    for node in items_of(entry, "literals"):
+        if str(node.value).partition("=")[0] == key:
+            return kustomization.document.place(node)
+    for node in items_of(entry, "files"):
+        name, _, path = str(node.value).rpartition("=")
+        if (name or Path(path).name) == key:
+            return Place(kustomization.directory / path, 1)
+    for node in items_of(entry, "envs"):
+        file = kustomization.directory / str(node.value)
+        if f"\n{key}=" in f"\n{file.read_text()}":
+            return _line_with(Place(file, 1), f"{key}=")
+    return None
+
+
+def _line_with(place: Place, word: str) -> Place:
+    lines = place.file.read_text().splitlines()
+    for number, line in enumerate(lines[place.line - 1 :], place.line):
+        if word in line:
+            return Place(place.file, number)
+    return place

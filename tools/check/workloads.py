@@ -1,0 +1,256 @@
+"""What Kubernetes refuses or does not survive: the schema, Pod Security, images, resources, scaling, disruption."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import kubernetes_validate
+
+from tools.check.rendering import Container, Pod, Problem, Rendering, nearest, title
+from tools.check.sources import FieldPath, get
+from tools.images import name_of
+from tools.render import Manifest
+
+# The oldest that is supported; tests/deploy holds the repository to the newest as well.
+KUBERNETES = "1.34.0"
+_SUFFIXES = {
+    "m": 1e-3,
+    "": 1,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+    "T": 1e12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+
+# https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted: where, what is allowed, and whether
+# it must be said. A container's own securityContext comes before its pod's.
+_POD_FIELDS: list[tuple[str, tuple[Any, ...]]] = [
+    ("hostNetwork", (None, False)),
+    ("hostPID", (None, False)),
+    ("hostIPC", (None, False)),
+]
+_CONTAINER_FIELDS: list[tuple[FieldPath, tuple[Any, ...]]] = [
+    (("privileged",), (None, False)),
+    (("allowPrivilegeEscalation",), (False,)),
+    (("procMount",), (None, "Default")),
+]
+_SHARED_FIELDS: list[tuple[FieldPath, tuple[Any, ...]]] = [
+    (("runAsNonRoot",), (True,)),
+    (("seccompProfile", "type"), ("RuntimeDefault", "Localhost")),
+]
+_VOLUME_TYPES = {
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
+}  # fmt: skip
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+def schema(rendering: Rendering) -> Iterator[Problem]:
+    """What the schema of Kubernetes refuses."""
+    for manifest in rendering.objects:
+        try:
+            refusal = _refusal(json.dumps(manifest))
+        except kubernetes_validate.SchemaNotFoundError:
+            place = rendering.sources.locate(manifest, ("kind",))
+            reason = f"Kubernetes has no kind {manifest['kind']} of {manifest['apiVersion']}: nothing here can check it"
+            yield Problem(place, reason, "nothing, if the cluster has its definition", note=True)
+            continue
+        if refusal:
+            path = tuple(refusal.absolute_path)
+            unknown = re.search(r"'([^']+)' was unexpected", refusal.message)
+            field = (unknown[1],) if unknown else ()
+            known = refusal.schema.get("properties", {}) if isinstance(refusal.schema, dict) else {}
+            where = ".".join(map(str, path)) or "the object"
+            yield rendering.problem(
+                manifest,
+                (*path, *field),
+                f"the schema of Kubernetes {KUBERNETES} refuses {where} of {title(manifest)}: {refusal.message}",
+                f"correct it{nearest(field[0], known) if field else ''}",
+            )
+
+
+@cache
+def _refusal(manifest: str) -> Any:
+    """Return what the schema refuses first of an object; most objects are in several renderings."""
+    try:
+        kubernetes_validate.validate(json.loads(manifest), KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return error
+    return None
+
+
+def pod_security(rendering: Rendering) -> Iterator[Problem]:
+    """What the restricted level of Pod Security refuses, and a namespace that does not enforce it."""
+    for namespace in rendering.of_kind("Namespace"):
+        if get(namespace, ("metadata", "labels", _ENFORCE)) != "restricted":
+            yield rendering.problem(
+                namespace,
+                ("metadata", "labels", _ENFORCE),
+                f"{title(namespace)} does not enforce the restricted level of Pod Security",
+                f"label it {_ENFORCE}: restricted",
+            )
+    for pod in rendering.pods:
+        for manifest, path, allowed in [
+            *_of_pod(pod),
+            *(one for own in pod.containers for one in _of_container(pod, own)),
+        ]:
+            field = ".".join(str(step) for step in path)
+            yield rendering.problem(
+                manifest,
+                path,
+                f"Pod Security (restricted) refuses {field} of {title(manifest)}: {get(manifest, path)!r}",
+                f"make it {allowed}",
+            )
+
+
+Refusal = tuple[Manifest, FieldPath, str]
+
+
+def _of_pod(pod: Pod) -> Iterator[Refusal]:
+    for field, allowed in _POD_FIELDS:
+        if pod.spec.get(field) not in allowed:
+            yield pod.manifest, (*pod.path, "spec", field), "false"
+    if get(pod.spec, ("securityContext", "runAsUser")) == 0:
+        yield pod.manifest, (*pod.path, "spec", "securityContext", "runAsUser"), "another user than 0"
+    for index, volume in enumerate(pod.spec.get("volumes") or []):
+        for source in volume.keys() - {"name"} - _VOLUME_TYPES:
+            yield (
+                pod.manifest,
+                (*pod.path, "spec", "volumes", index, source),
+                f"one of {', '.join(sorted(_VOLUME_TYPES))}",
+            )
+
+
+def _of_container(pod: Pod, container: Container) -> Iterator[Refusal]:
+    manifest, own = container.manifest, (*container.path, "securityContext")
+    shared: FieldPath = (*pod.path, "spec", "securityContext")
+    for field, allowed in _CONTAINER_FIELDS:
+        if get(manifest, (*own, *field)) not in allowed:
+            yield manifest, (*own, *field), str(allowed[-1]).lower()
+    for field, allowed in _SHARED_FIELDS:
+        said = (*own, *field) if get(manifest, (*own, *field)) is not None else (*shared, *field)
+        if get(manifest, said) not in allowed:
+            yield manifest, said, str(allowed[0])
+    if get(manifest, (*own, "runAsUser")) == 0:
+        yield manifest, (*own, "runAsUser"), "another user than 0"
+    for path, port in container.items("ports"):
+        if port.get("hostPort"):
+            yield manifest, (*path, "hostPort"), "absent: a Service is the way in"
+    yield from _of_capabilities(manifest, (*own, "capabilities"))
+
+
+def _of_capabilities(manifest: Manifest, path: FieldPath) -> Iterator[Refusal]:
+    if "ALL" not in (get(manifest, (*path, "drop")) or []):
+        yield manifest, (*path, "drop"), "[ALL]"
+    if set(get(manifest, (*path, "add")) or []) - {"NET_BIND_SERVICE"}:
+        yield manifest, (*path, "add"), "empty, or [NET_BIND_SERVICE]"
+
+
+def images(rendering: Rendering) -> Iterator[Problem]:
+    """A container without an image, or an image whose tag is missing or moves."""
+    for container in rendering.containers:
+        image = str(container.data.get("image") or "")
+        tag = image.partition("@")[0].removeprefix(name_of(image)).removeprefix(":")
+        if not image:
+            names = [str(other.data.get("name")) for other in rendering.containers if other != container]
+            name = str(container.data.get("name"))
+            yield rendering.problem(
+                container.manifest,
+                (*container.path, "name"),
+                f"{container.name} has no image; a patch that names no container adds one",
+                f"give the name of the one that was meant{nearest(name, names)}",
+            )
+        elif "@" not in image and tag in ("", "latest"):
+            yield rendering.problem(
+                container.manifest,
+                (*container.path, "image"),
+                f"{container.name} runs {image}: what it names changes, so nobody can tell what runs or go back",
+                "name a commit's tag under `images` of the overlay",
+            )
+
+
+def digests(rendering: Rendering) -> Iterator[Problem]:
+    """An image that no digest fixes, where Argo CD deploys."""
+    if not rendering.followed:
+        return
+    for container in rendering.containers:
+        image = str(container.data.get("image") or "")
+        if image and "@sha256:" not in image:
+            place = rendering.sources.locate(container.manifest, (*container.path, "image"))
+            yield Problem(place, f"{image} has no digest", "`make promote` gives it one", note=True)
+
+
+def limits(rendering: Rendering) -> Iterator[Problem]:
+    """A limit below its request, which Kubernetes refuses."""
+    for container in rendering.containers:
+        requests = get(container.data, ("resources", "requests")) or {}
+        for name, limit in (get(container.data, ("resources", "limits")) or {}).items():
+            if name in requests and _quantity(limit) < _quantity(requests[name]):
+                yield rendering.problem(
+                    container.manifest,
+                    (*container.path, "resources", "limits", name),
+                    f"{container.name} may use {limit} of {name} and asks for {requests[name]}: Kubernetes refuses it",
+                    "raise the limit or lower the request",
+                )
+
+
+def _quantity(text: Any) -> float:
+    """Return what a quantity of Kubernetes is; the schema has checked its form."""
+    found = re.fullmatch(r"([\d.]+(?:[eE][-+]?\d+)?)([a-zA-Z]*)", str(text))
+    return float(found[1]) * _SUFFIXES.get(found[2], math.nan) if found else math.nan
+
+
+def autoscalers(rendering: Rendering) -> Iterator[Problem]:
+    """An autoscaler that a fixed number of replicas contradicts, or whose limits contradict each other."""
+    for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
+        spec = scaler["spec"]
+        scaled = rendering.find(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
+        if scaled and "replicas" in scaled["spec"]:
+            yield rendering.problem(
+                scaled,
+                ("spec", "replicas"),
+                f"{title(scaler)} sets the replicas of {title(scaled)}, and each sync would set them back to this",
+                "remove this number: the autoscaler's minReplicas takes its place",
+            )
+        if spec.get("minReplicas", 1) > spec["maxReplicas"]:
+            yield rendering.problem(
+                scaler, ("spec", "minReplicas"), f"{title(scaler)} has a minimum above its maximum", "swap them"
+            )
+
+
+def budgets(rendering: Rendering) -> Iterator[Problem]:
+    """A disruption budget that lets no pod go, so that a node can never be drained."""
+    for budget in rendering.of_kind("PodDisruptionBudget"):
+        for pod in rendering.selected(get(budget, ("spec", "selector"))):
+            replicas = _replicas(rendering, pod.manifest)
+            for field in ("minAvailable", "maxUnavailable"):
+                share = _share(get(budget, ("spec", field)), replicas)
+                if share >= replicas if field == "minAvailable" else share == 0:
+                    yield rendering.problem(
+                        budget,
+                        ("spec", field),
+                        f"{title(budget)} lets none of {title(pod.manifest)} go ({replicas} replicas): no drain ends",
+                        "allow one with maxUnavailable: 1",
+                    )
+
+
+def _replicas(rendering: Rendering, workload: Manifest) -> int:
+    for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
+        if get(scaler, ("spec", "scaleTargetRef", "name")) == workload["metadata"]["name"]:
+            return int(scaler["spec"].get("minReplicas", 1))
+    return int(workload["spec"].get("replicas", 1))
+
+
+def _share(value: Any, whole: int) -> float:
+    """Return what a number, or a percentage of a whole, is."""
+    found = re.fullmatch(r"(\d+)(%?)", str(value))
+    if not found:
+        return math.nan
+    # Half a pod is one, as Kubernetes has it.
+    return math.ceil(whole * int(found[1]) / 100) if found[2] else int(found[1])
