@@ -33,6 +33,10 @@ check: ## say what is wrong in the overlays, with file and line, without a clust
 	@tools/setup.sh check
 	@python -m tools check
 
+environments: ## show how the environments differ, and bring docs/environnements.md up to date
+	@tools/setup.sh run
+	@python -m tools environments --write
+
 e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
 	@tools/setup.sh e2e
 	@$(PYTEST) tests/cluster --ignore=tests/cluster/drills --ignore=tests/cluster/gitops
