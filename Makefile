@@ -33,9 +33,9 @@ check: ## say what is wrong in the overlays, with file and line, without a clust
 	@tools/setup.sh check
 	@python -m tools check
 
-environments: ## show how the environments differ, and bring docs/environnements.md up to date
+environments: ## show how the environments differ
 	@tools/setup.sh run
-	@python -m tools environments --write
+	@python -m tools environments
 
 e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
 	@tools/setup.sh e2e
@@ -73,6 +73,7 @@ cluster: ## make a local cluster with kind
 docs: ## write the pages of docs/ that are made of data
 	@tools/setup.sh deploy
 	@python -m tools.flows
+	@python -m tools environments --write
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file

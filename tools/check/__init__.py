@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.check import environments, kustomizations, names, secrets, workloads
+from tools.check import environments, kustomizations, names, pod_security, secrets, workloads
 from tools.check.rendering import Problem, Rendering, Tree, open_tree
 from tools.render import REPOSITORY, RenderError
 from tools.report import add_json_option, paint, print_json
@@ -18,7 +18,7 @@ from tools.report import add_json_option, paint, print_json
 RULES: dict[str, Callable[[Rendering], Iterator[Problem]]] = {
     "deprecated": kustomizations.deprecated,
     "image-without-effect": kustomizations.images_without_effect,
-    "pod-security": workloads.pod_security,
+    "pod-security": pod_security.pod_security,
     "image": workloads.images,
     "digest": workloads.digests,
     "limits": workloads.limits,

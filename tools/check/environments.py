@@ -129,4 +129,5 @@ def application(tree: Tree) -> Iterator[Problem]:
 
 
 def _place_of(document: Document, text: str) -> Place:
-    return next(document.place(node) for node in scalars(document.node) if node.value == text)
+    named = (document.place(node) for node in scalars(document.node) if node.value == text)
+    return next(named, Place(document.file, 1))

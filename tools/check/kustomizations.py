@@ -45,13 +45,13 @@ _FIELDS = (
 
 def syntax(tree: Tree) -> Iterator[Problem]:
     """A file that is no YAML, or no JSON."""
-    for file in sorted(tree.deploy.rglob("*.yaml")):
+    for file in tree.files("*.yaml"):
         try:
             parse(file.read_text(), file)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             yield Problem(Place(file, line), f"this is no YAML: {error.problem}", "correct it")
-    for file in sorted(tree.deploy.rglob("*.json")):
+    for file in tree.files("*.json"):
         try:
             json.loads(file.read_text())
         except json.JSONDecodeError as error:

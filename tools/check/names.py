@@ -19,7 +19,7 @@ _SOURCES = {
 _VOLUMES = {"configMap": ("ConfigMap", "name"), "secret": ("Secret", "secretName")}
 # service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
 _HOST = re.compile(
-    r"(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]+)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
+    r"(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]*)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
     r"|(?:https?|tcp)://(?P<alone>[a-z0-9-]+)(?::(?P<alone_port>\d+))?(?![\w.:@-])"
 )
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
@@ -49,7 +49,13 @@ def _selectors(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, dict
     for manifest in rendering.of_kind("PodDisruptionBudget", "NetworkPolicy"):
         field = "selector" if manifest["kind"] == "PodDisruptionBudget" else "podSelector"
         for path in [("spec", field), *_peers(manifest)]:
-            yield manifest, (*path, "matchLabels"), get(manifest, path) or {}
+            # A budget without a selector is for no pod, a policy without one for all.
+            nothing = {"matchLabels": {"": ""}} if manifest["kind"] == "PodDisruptionBudget" else {}
+            yield manifest, (*path, "matchLabels"), nothing if get(manifest, path) is None else get(manifest, path)
+    for pod in rendering.pods:
+        for index, spread in enumerate(pod.spec.get("topologySpreadConstraints") or []):
+            path = (*pod.path, "spec", "topologySpreadConstraints", index, "labelSelector")
+            yield pod.manifest, (*path, "matchLabels"), spread.get("labelSelector") or {}
 
 
 def _peers(policy: Manifest) -> Iterator[FieldPath]:
@@ -80,6 +86,9 @@ def service_ports(rendering: Rendering) -> Iterator[Problem]:
     for service in rendering.of_kind("Service"):
         pods = rendering.selected({"matchLabels": get(service, ("spec", "selector")) or {"": ""}})
         ports = get(service, ("spec", "ports")) or []
+        if pods and not ports:
+            reason = f"{title(service)} has no port, which Kubernetes refuses; `ports: null` in a patch removes them"
+            yield rendering.problem(service, ("spec", "ports"), reason, "give it one")
         for index, port in enumerate(ports):
             path: FieldPath = ("spec", "ports", index)
             field = "targetPort" if "targetPort" in port else "port"
@@ -204,7 +213,7 @@ def _read_by_volume(volume: dict[str, Any], path: FieldPath) -> Iterator[Read]:
         found = volume.get(source)
         if not found or found.get("optional"):
             continue
-        name = found.get(name_field) or found["name"]
+        name = found.get(name_field) or found.get("name") or ""
         items = found.get("items") or []
         for index, item in enumerate(items):
             yield kind, name, item["key"], (*path, source, "items", index, "key")
@@ -314,31 +323,33 @@ def hosts(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
             for found in _HOST.finditer(text):
                 if wrong := _wrong_host(rendering, found, environments - {rendering.namespace}):
                     word = next((part for part in found.groups() if part and part in raw), "")
-                    reason = f"{title(manifest)} asks {found[0]}, but {wrong[0]}"
+                    reason = f"{title(manifest)} asks {found[0]}, which {wrong[0]}"
                     yield rendering.problem(manifest, path, reason, wrong[1], word)
 
 
 def _wrong_host(rendering: Rendering, found: re.Match[str], others: set[str]) -> tuple[str, str] | None:
     """Return what is wrong with a host, and what to do; None if nothing is, or nothing is known of its namespace."""
     name, port = found["service"] or found["alone"], found["port"] or found["alone_port"]
+    if found["namespace"] == "" and rendering.namespace:
+        return "names no namespace", "let the variable that should hold it have a value"
     if found["namespace"] in others:
-        return f"{found['namespace']} is another environment's namespace", "write $(POD_NAMESPACE) in its place"
+        return "is in another environment", "write $(POD_NAMESPACE) in its place"
     if name == "localhost" or found["namespace"] not in (None, rendering.namespace):
         return None
     service = rendering.find("Service", name)
     if not service:
         names = [one["metadata"]["name"] for one in rendering.of_kind("Service")]
-        return f"there is no Service '{name}'", f"name one that is there{nearest(name, names)}"
-    ports = [str(one["port"]) for one in service["spec"]["ports"]]
-    if port and port not in ports:
-        return f"{title(service)} has no port {port}", f"take one that it has: {', '.join(ports)}"
+        return "is no Service of the overlay", f"name one that is there{nearest(name, names)}"
+    ports = [str(one["port"]) for one in service["spec"].get("ports") or []]
+    if port and ports and port not in ports:
+        return "is no port of that Service", f"take one that it has: {', '.join(ports)}"
     return None
 
 
 def _texts(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str, str]]:
     """Give the texts that can hold a host: expanded, and as they stand."""
     for container in rendering.containers:
-        values = {"POD_NAMESPACE": rendering.namespace}
+        values: dict[str, str] = {}
         for path, item in container.items("env"):
             if get(item, ("valueFrom", "fieldRef", "fieldPath")) == "metadata.namespace":
                 values[item["name"]] = rendering.namespace

@@ -210,6 +210,10 @@ class Tree:
         """Where the manifests are."""
         return self.root / "deploy"
 
+    def files(self, pattern: str) -> list[Path]:
+        """Return the files whose names match a pattern."""
+        return sorted(file for name in ("argocd", "deploy") for file in (self.root / name).rglob(pattern))
+
     @property
     def overlays(self) -> list[Path]:
         """The overlays' directories."""

@@ -180,6 +180,15 @@ def _says(node: yaml.Node, value: Any, path: FieldPath, text: str) -> bool:
     return way.depth == len(path) and way.end.value == text
 
 
+def _pairs(value: Any, key: str | int = "") -> Iterator[tuple[str | int, str]]:
+    """Give every field below a value whose own value is no list or mapping."""
+    if isinstance(value, dict | list):
+        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _pairs(below, step)
+    else:
+        yield key, str(value).lower()
+
+
 def _same_item(nodes: Sequence[yaml.Node], item: Any, index: int) -> tuple[yaml.Node, yaml.Node] | None:
     keys = [key for key in _KEYS if isinstance(item, dict) and key in item]
     if keys:
@@ -300,9 +309,9 @@ class Sources:
         return [document for file in files for document in read(file)]
 
     def is_alone_in_saying(self, own: Document, manifest: Manifest) -> bool:
-        """Tell whether a patch sets a field of an object that no other patch sets, to what its own file does not say.
+        """Tell whether a field of an object has what a patch says, and no other patch sets it, and its file says other.
 
-        Then it has an effect for certain; if not, it may have one nevertheless.
+        Then the patch has an effect for certain; if not, it may have one nevertheless.
         """
         patches = [patch for one in self.kustomizations for patch in one.patches]
         others = [
@@ -311,8 +320,10 @@ class Sources:
         resource = self._resource(manifest)
         if isinstance(own.data, list) or any(isinstance(other.data, list) for other in others) or not resource:
             return False
+        rendered = set(_pairs(manifest))
         return any(
-            not _says(resource.node, own.data, path, text)
+            (path[-1], text.lower()) in rendered
+            and not _says(resource.node, own.data, path, text)
             and all(follow(other.node, own.data, path).depth < len(path) for other in others)
             for path, text in leaves(own.node)
         )

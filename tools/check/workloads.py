@@ -1,4 +1,4 @@
-"""What Kubernetes refuses or does not survive: the schema, Pod Security, images, resources, scaling, disruption."""
+"""What Kubernetes refuses or does not survive: the schema, images, resources, scaling, disruption."""
 
 import json
 import math
@@ -9,51 +9,23 @@ from typing import Any
 
 import kubernetes_validate
 
-from tools.check.rendering import Container, Pod, Problem, Rendering, nearest, title
-from tools.check.sources import FieldPath, get
+from tools.check.rendering import Problem, Rendering, nearest, title
+from tools.check.sources import get
 from tools.images import name_of
 from tools.render import Manifest
 
 # The oldest that is supported; tests/deploy holds the repository to the newest as well.
 KUBERNETES = "1.34.0"
-_SUFFIXES = {
-    "m": 1e-3,
-    "": 1,
-    "k": 1e3,
-    "M": 1e6,
-    "G": 1e9,
-    "T": 1e12,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
-}
-
-# https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted: where, what is allowed, and whether
-# it must be said. A container's own securityContext comes before its pod's.
-_POD_FIELDS: list[tuple[str, tuple[Any, ...]]] = [
-    ("hostNetwork", (None, False)),
-    ("hostPID", (None, False)),
-    ("hostIPC", (None, False)),
-]
-_CONTAINER_FIELDS: list[tuple[FieldPath, tuple[Any, ...]]] = [
-    (("privileged",), (None, False)),
-    (("allowPrivilegeEscalation",), (False,)),
-    (("procMount",), (None, "Default")),
-]
-_SHARED_FIELDS: list[tuple[FieldPath, tuple[Any, ...]]] = [
-    (("runAsNonRoot",), (True,)),
-    (("seccompProfile", "type"), ("RuntimeDefault", "Localhost")),
-]
-_VOLUME_TYPES = {
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
-}  # fmt: skip
-_ENFORCE = "pod-security.kubernetes.io/enforce"
+_SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_SUFFIXES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def schema(rendering: Rendering) -> Iterator[Problem]:
     """What the schema of Kubernetes refuses."""
     for manifest in rendering.objects:
+        if not isinstance(manifest.get("apiVersion"), str):
+            yield rendering.problem(manifest, ("apiVersion",), f"{title(manifest)} has no apiVersion", "give it one")
+            continue
         try:
             refusal = _refusal(json.dumps(manifest))
         except kubernetes_validate.SchemaNotFoundError:
@@ -83,73 +55,6 @@ def _refusal(manifest: str) -> Any:
     except kubernetes_validate.ValidationError as error:
         return error
     return None
-
-
-def pod_security(rendering: Rendering) -> Iterator[Problem]:
-    """What the restricted level of Pod Security refuses, and a namespace that does not enforce it."""
-    for namespace in rendering.of_kind("Namespace"):
-        if get(namespace, ("metadata", "labels", _ENFORCE)) != "restricted":
-            yield rendering.problem(
-                namespace,
-                ("metadata", "labels", _ENFORCE),
-                f"{title(namespace)} does not enforce the restricted level of Pod Security",
-                f"label it {_ENFORCE}: restricted",
-            )
-    for pod in rendering.pods:
-        for manifest, path, allowed in [
-            *_of_pod(pod),
-            *(one for own in pod.containers for one in _of_container(pod, own)),
-        ]:
-            field = ".".join(str(step) for step in path)
-            yield rendering.problem(
-                manifest,
-                path,
-                f"Pod Security (restricted) refuses {field} of {title(manifest)}: {get(manifest, path)!r}",
-                f"make it {allowed}",
-            )
-
-
-Refusal = tuple[Manifest, FieldPath, str]
-
-
-def _of_pod(pod: Pod) -> Iterator[Refusal]:
-    for field, allowed in _POD_FIELDS:
-        if pod.spec.get(field) not in allowed:
-            yield pod.manifest, (*pod.path, "spec", field), "false"
-    if get(pod.spec, ("securityContext", "runAsUser")) == 0:
-        yield pod.manifest, (*pod.path, "spec", "securityContext", "runAsUser"), "another user than 0"
-    for index, volume in enumerate(pod.spec.get("volumes") or []):
-        for source in volume.keys() - {"name"} - _VOLUME_TYPES:
-            yield (
-                pod.manifest,
-                (*pod.path, "spec", "volumes", index, source),
-                f"one of {', '.join(sorted(_VOLUME_TYPES))}",
-            )
-
-
-def _of_container(pod: Pod, container: Container) -> Iterator[Refusal]:
-    manifest, own = container.manifest, (*container.path, "securityContext")
-    shared: FieldPath = (*pod.path, "spec", "securityContext")
-    for field, allowed in _CONTAINER_FIELDS:
-        if get(manifest, (*own, *field)) not in allowed:
-            yield manifest, (*own, *field), str(allowed[-1]).lower()
-    for field, allowed in _SHARED_FIELDS:
-        said = (*own, *field) if get(manifest, (*own, *field)) is not None else (*shared, *field)
-        if get(manifest, said) not in allowed:
-            yield manifest, said, str(allowed[0])
-    if get(manifest, (*own, "runAsUser")) == 0:
-        yield manifest, (*own, "runAsUser"), "another user than 0"
-    for path, port in container.items("ports"):
-        if port.get("hostPort"):
-            yield manifest, (*path, "hostPort"), "absent: a Service is the way in"
-    yield from _of_capabilities(manifest, (*own, "capabilities"))
-
-
-def _of_capabilities(manifest: Manifest, path: FieldPath) -> Iterator[Refusal]:
-    if "ALL" not in (get(manifest, (*path, "drop")) or []):
-        yield manifest, (*path, "drop"), "[ALL]"
-    if set(get(manifest, (*path, "add")) or []) - {"NET_BIND_SERVICE"}:
-        yield manifest, (*path, "add"), "empty, or [NET_BIND_SERVICE]"
 
 
 def images(rendering: Rendering) -> Iterator[Problem]:
@@ -225,9 +130,15 @@ def autoscalers(rendering: Rendering) -> Iterator[Problem]:
 
 
 def budgets(rendering: Rendering) -> Iterator[Problem]:
-    """A disruption budget that lets no pod go, so that a node can never be drained."""
+    """A disruption budget that lets no pod go, or is a pod's second, so that a node can never be drained."""
+    owners: dict[str, str] = {}
     for budget in rendering.of_kind("PodDisruptionBudget"):
-        for pod in rendering.selected(get(budget, ("spec", "selector"))):
+        selector = get(budget, ("spec", "selector"))
+        for pod in rendering.selected(selector) if selector is not None else []:
+            owner = owners.setdefault(title(pod.manifest), title(budget))
+            if owner != title(budget):
+                reason = f"{title(pod.manifest)} has {owner} already: Kubernetes evicts no pod that has two budgets"
+                yield rendering.problem(budget, ("spec", "selector"), reason, "let one of them select other pods")
             replicas = _replicas(rendering, pod.manifest)
             for field in ("minAvailable", "maxUnavailable"):
                 share = _share(get(budget, ("spec", field)), replicas)
