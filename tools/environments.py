@@ -16,7 +16,7 @@ Table = dict[str, dict[str, str]]
 _NOTHING = "–"
 _HEAD = """# Les environnements
 
-<!-- Écrit par `make environments` : ne pas modifier à la main. -->
+<!-- Écrit par `make docs` : ne pas modifier à la main. -->
 
 Ce que chaque overlay fait de la base, lu dans ce que Kustomize en produit. Le tag et le digest des images changent à
 chaque promotion : `make environments` les affiche, cette page ne garde que leur nom.

@@ -19,7 +19,7 @@ def options(*arguments: str) -> argparse.Namespace:
 
 
 def test_the_page_is_current() -> None:
-    assert PAGE.read_text() == page(), "run 'make environments' and commit docs/environnements.md"
+    assert PAGE.read_text() == page(), "run 'make docs' and commit docs/environnements.md"
 
 
 def test_a_promotion_leaves_the_page_as_it_is() -> None:
