@@ -17,7 +17,7 @@ from tools.command import RefusedError, run_program
 from tools.network_policy import Edge, End, Port, edges, is_port, judge, selects
 from tools.render import REPOSITORY, Manifest, environments, render_deployed
 
-FLOWS = REPOSITORY / "deploy" / "components" / "network-policy" / "flows.yaml"
+FLOWS = REPOSITORY / "deploy" / "flows.yaml"
 DOCUMENT = REPOSITORY / "docs" / "flux-reseau.md"
 NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the label that Kubernetes itself gives every namespace
 PROTOCOLS = ("TCP", "UDP", "SCTP")

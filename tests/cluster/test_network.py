@@ -1,4 +1,4 @@
-"""Every connection of deploy/components/network-policy/flows.yaml, tried where policies are shown to be enforced."""
+"""Every connection of deploy/flows.yaml, tried where policies are shown to be enforced."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""The rendered policies let pass what flows.yaml (deploy/components/network-policy/) says, on any port, and no more."""
+"""The rendered policies let pass what flows.yaml (deploy/) says, on any port, and no more."""
 
 import copy
 from collections.abc import Iterator
