@@ -19,6 +19,7 @@ RULES: dict[str, Callable[[Rendering], Iterator[Problem]]] = {
     "deprecated": kustomizations.deprecated,
     "image-without-effect": kustomizations.images_without_effect,
     "pod-security": pod_security.pod_security,
+    "word": workloads.words,
     "image": workloads.images,
     "digest": workloads.digests,
     "limits": workloads.limits,

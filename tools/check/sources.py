@@ -143,6 +143,15 @@ def get(value: Any, path: FieldPath) -> Any:
     return value
 
 
+def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
+    """Give every value below another that is no list or mapping, with the path to it."""
+    if isinstance(value, dict | list):
+        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from fields(below, (*path, step))
+    else:
+        yield path, value
+
+
 @dataclass(frozen=True)
 class Way:
     """How far a path leads into a source.
@@ -178,15 +187,6 @@ def follow(node: yaml.Node, value: Any, path: FieldPath) -> Way:
 def _says(node: yaml.Node, value: Any, path: FieldPath, text: str) -> bool:
     way = follow(node, value, path)
     return way.depth == len(path) and way.end.value == text
-
-
-def _pairs(value: Any, key: str | int = "") -> Iterator[tuple[str | int, str]]:
-    """Give every field below a value whose own value is no list or mapping."""
-    if isinstance(value, dict | list):
-        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _pairs(below, step)
-    else:
-        yield key, str(value).lower()
 
 
 def _same_item(nodes: Sequence[yaml.Node], item: Any, index: int) -> tuple[yaml.Node, yaml.Node] | None:
@@ -320,7 +320,7 @@ class Sources:
         resource = self._resource(manifest)
         if isinstance(own.data, list) or any(isinstance(other.data, list) for other in others) or not resource:
             return False
-        rendered = set(_pairs(manifest))
+        rendered = {(field[-1], str(value).lower()) for field, value in fields(manifest)}
         return any(
             (path[-1], text.lower()) in rendered
             and not _says(resource.node, own.data, path, text)

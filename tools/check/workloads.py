@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 
 from tools.check.rendering import Problem, Rendering, nearest, title
-from tools.check.sources import get
+from tools.check.sources import FieldPath, fields, get
 from tools.images import name_of
 from tools.render import Manifest
 
@@ -18,6 +18,20 @@ from tools.render import Manifest
 KUBERNETES = "1.34.0"
 _SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _SUFFIXES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+# The schema takes any text for these; the API server does not.
+_WORDS = {
+    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
+    "policyTypes": ("Ingress", "Egress"),
+    "protocol": ("TCP", "UDP", "SCTP"),
+    "restartPolicy": ("Always", "OnFailure", "Never"),
+    "unhealthyPodEvictionPolicy": ("IfHealthyBudget", "AlwaysAllow"),
+    "whenUnsatisfiable": ("DoNotSchedule", "ScheduleAnyway"),
+}
+_TYPES: dict[str, tuple[FieldPath, tuple[str, ...]]] = {
+    "Service": (("spec", "type"), ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")),
+    "Deployment": (("spec", "strategy", "type"), ("RollingUpdate", "Recreate")),
+}
 
 
 def schema(rendering: Rendering) -> Iterator[Problem]:
@@ -45,6 +59,22 @@ def schema(rendering: Rendering) -> Iterator[Problem]:
                 f"the schema of Kubernetes {KUBERNETES} refuses {where} of {title(manifest)}: {refusal.message}",
                 f"correct it{nearest(field[0], known) if field else ''}",
             )
+
+
+def words(rendering: Rendering) -> Iterator[Problem]:
+    """A word that Kubernetes does not know for its field."""
+    for manifest in rendering.objects:
+        typed, types = _TYPES.get(manifest["kind"], ((), ()))
+        for path, value in fields(manifest.get("spec"), ("spec",)):
+            name = next(step for step in reversed(path) if isinstance(step, str))
+            known = types if path == typed else _WORDS.get(name)
+            if known and value is not None and value not in known:
+                yield rendering.problem(
+                    manifest,
+                    path,
+                    f"Kubernetes knows no {name} '{value}', as {title(manifest)} has it",
+                    f"write one of {', '.join(known)}{nearest(str(value), known)}",
+                )
 
 
 @cache
