@@ -80,6 +80,11 @@ def ask(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedPr
     return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
+def one_line(said: str) -> str:
+    """Return what a program said, on one line."""
+    return " ".join(said.split())
+
+
 def do(command: Sequence[str | Path]) -> None:
     """Run a command that changes something; what it says goes to the terminal.
 

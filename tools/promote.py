@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.command import FailedError, RefusedError, ask, require
+from tools.command import FailedError, RefusedError, ask, one_line, require
 from tools.images import SOURCES, Image
 from tools.render import OVERLAYS, REPOSITORY, RenderError, render
 
@@ -168,11 +168,6 @@ def check_registry(image: Image, digest: str) -> None:
     if any(said in reason for said in NOT_ALLOWED):
         raise RefusedError(f"{host} does not let you read {reference} ({reason}): 'docker login {host}' first")
     raise RefusedError(f"{host} does not say whether it has {reference}: {reason}; try again once it answers")
-
-
-def one_line(said: str) -> str:
-    """Return what a program said, on one line."""
-    return " ".join(said.split())
 
 
 def git(directory: Path, *arguments: str | Path) -> str:

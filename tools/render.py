@@ -22,9 +22,9 @@ class RenderError(Exception):
     """Kustomize refused a kustomization; the message is what it said."""
 
 
-def environments() -> list[str]:
+def environments(overlays: Path = OVERLAYS) -> list[str]:
     """Return the names of the overlays, sorted."""
-    return sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml"))
+    return sorted(path.parent.name for path in overlays.glob("*/kustomization.yaml"))
 
 
 def kubectl() -> str:
