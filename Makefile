@@ -4,7 +4,7 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check e2e drills bench bench-recette deploy undeploy promote environments cluster docs lock clean
+.PHONY: help run test lint check mutants e2e drills bench bench-recette deploy undeploy diff promote environments cluster docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -61,6 +61,10 @@ deploy: ## build the images and bring ENV to the cluster of the current context
 undeploy: ## take ENV off the cluster of the current context
 	@tools/setup.sh deploy
 	@python -m tools.deploy down $(ENV)
+
+diff: ## say what the files here change, and what follows: [REF=main] [OPTIONS=--live|--markdown|--json]
+	@tools/setup.sh deploy
+	@python -m tools diff $(REF) $(OPTIONS) || test $$? = 1  # 1: something changes
 
 promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
 	@tools/setup.sh deploy

@@ -11,6 +11,7 @@ from tools.command import Parser, run_program
 # Name → module, and what it does. A module offers add_arguments(parser) and main(options) -> exit status.
 COMMANDS = {
     "check": ("tools.check", "report what is wrong in the overlays, with file and line"),
+    "diff": ("tools.diff", "say what the files here would change, and what follows"),
     "environments": ("tools.environments", "show how the environments differ"),
     "promote": ("tools.promote", "have recette run an image"),
 }

@@ -1,0 +1,454 @@
+"""`make diff`, without a cluster: what it compares, what it says, and that each of its rules is tried on a real one."""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cluster.test_diff_predictions import ROUNDS, Overlay, predict
+from tools import diff
+from tools.changes import compare, without_hash
+from tools.command import Parser
+from tools.consequences import consequences
+from tools.diff_live import bare
+from tools.render import REPOSITORY, Manifest
+from tools.rollout import rollout
+from tools.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Situation
+
+# Argo CD's part is not that of `kubectl apply -k`: these files show it.
+PROVEN_ELSEWHERE = {
+    "pruned": "tests/cluster/gitops/test_loop.py",
+    MADE_ANEW: "tests/cluster/gitops/test_loop.py",
+    NOT_PERMITTED: "tests/cluster/gitops/test_refusals.py",
+}
+DEV, RECETTE = (Path("deploy", "overlays", name) for name in ("dev", "recette"))
+
+
+def git(repository: Path, *arguments: str | Path) -> str:
+    return subprocess.check_output(["git", *arguments], cwd=repository, text=True, stderr=subprocess.PIPE).strip()
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository whose branch main has the manifests of this one."""
+    repository = tmp_path_factory.mktemp("committed")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        for role in ("AUTHOR", "COMMITTER"):
+            environment.setenv(f"GIT_{role}_NAME", "Test")
+            environment.setenv(f"GIT_{role}_EMAIL", "test@example.org")
+        for name in diff.DIRECTORIES:
+            shutil.copytree(REPOSITORY / name, repository / name)
+        git(repository, "init", "--quiet", "--initial-branch=main")
+        git(repository, "add", ".")
+        git(repository, "commit", "--quiet", "--message=what runs")
+        yield repository
+
+
+@pytest.fixture
+def clone(committed: Path, tmp_path: Path) -> Path:
+    """A developer's clone, to edit."""
+    git(tmp_path, "clone", "--quiet", committed, "clone")
+    return tmp_path / "clone"
+
+
+def options(*arguments: str) -> argparse.Namespace:
+    parser = Parser(prog="diff")
+    diff.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def run(clone: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A function that runs the command in the clone and returns what it prints; `status` is what it must end with."""
+
+    def run(*arguments: str, status: int = 1) -> str:
+        assert diff.main(options(*arguments), clone) == status
+        said = capsys.readouterr()
+        assert (said.err == "") == (status != 2)
+        return said.err if status == 2 else said.out
+
+    return run
+
+
+@pytest.fixture
+def results(run: Callable[..., str]) -> Callable[[], dict[str, Any]]:
+    """A function that returns what a program is told, by environment."""
+
+    def results() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(run("--json"))["environments"]
+        return found
+
+    return results
+
+
+def effects(result: dict[str, Any]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for one in result["consequences"]:
+        found.setdefault(one["object"], set()).add(one["effect"])
+    return found
+
+
+# --- what is compared
+
+
+def test_nothing_changes_and_the_commit_is_named(clone: Path, run: Callable[..., str]) -> None:
+    commit = git(clone, "rev-parse", "main")[:12]
+    assert run(status=0).splitlines() == [
+        f"The files here, against main ({commit})",
+        *("", "dev: nothing changes"),
+        *("", "recette: nothing changes"),
+        *("", "argocd: nothing changes"),
+    ]
+
+
+def test_without_a_main_of_ones_own_the_remote_s_counts(clone: Path, run: Callable[..., str]) -> None:
+    git(clone, "switch", "--quiet", "--create=work")
+    git(clone, "branch", "--quiet", "--delete", "main")
+    assert run(status=0).startswith("The files here, against origin/main (")
+
+
+def test_any_commit_can_be_named_and_what_is_not_committed_counts(clone: Path, run: Callable[..., str]) -> None:
+    replace(clone / DEV / "config.json", "tout peut y changer", "rien ne change")
+    git(clone, "commit", "--quiet", "--all", "--message=one")
+    (clone / DEV / "role.yaml").write_text(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "new"}})
+    )
+    replace(clone / DEV / "kustomization.yaml", "  - namespace.yaml\n", "  - namespace.yaml\n  - role.yaml\n")
+    since_head, since_before = run("HEAD"), run("HEAD~")
+    assert "dev: 1 added\n" in since_head
+    assert "+ ServiceAccount new" in since_head
+    assert "dev: 1 added, 3 changed\n" in since_before
+
+
+def test_the_checkout_is_left_as_it_is(clone: Path, run: Callable[..., str]) -> None:
+    replace(clone / RECETTE / "config.json", "recette", "autre")
+    before = git(clone, "status", "--porcelain"), git(clone, "worktree", "list"), git(clone, "diff")
+    run()
+    assert (git(clone, "status", "--porcelain"), git(clone, "worktree", "list"), git(clone, "diff")) == before
+
+
+def test_an_environment_that_is_new_or_gone(clone: Path, run: Callable[..., str]) -> None:
+    (clone / DEV).rename(clone / DEV.with_name("essai"))
+    said = run()
+    assert "dev: 9 removed\n" in said
+    assert "essai: 9 added\n" in said
+
+
+def test_recette_is_compared_as_argo_cd_renders_it(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
+    script = clone / "deploy" / "components" / "smoke-test" / "smoke.py"
+    script.write_text(f"{script.read_text()}# another\n")
+    found = results()
+    assert found["dev"]["changes"] == []
+    (change,) = found["recette"]["changes"]
+    assert (change["kind"], change["name"]) == ("ConfigMap", "datapress-smoke")
+    assert effects(found["recette"]) == {"ConfigMap datapress-smoke": {"no restart"}}
+
+
+def test_what_argo_cd_follows_changes_only_by_hand(clone: Path, run: Callable[..., str]) -> None:
+    replace(clone / "argocd" / "application.yaml", "targetRevision: main", "targetRevision: other")
+    said = run()
+    assert "spec.source.targetRevision: main → other" in said
+    assert "nothing happens until somebody runs 'kubectl apply -k argocd'" in said
+    assert "recette: nothing changes" in said
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent"], "absent is no commit of"),
+        (["--live", "main"], "give one of the two"),
+    ],
+)
+def test_a_wrong_request_gets_one_line(run: Callable[..., str], arguments: list[str], words: str) -> None:
+    (line,) = run(*arguments, status=2).splitlines()
+    assert line.startswith("diff: error: ")
+    assert words in line
+
+
+def test_an_overlay_that_does_not_render_gets_one_line(clone: Path, run: Callable[..., str]) -> None:
+    replace(clone / DEV / "kustomization.yaml", "namespace.yaml", "absent.yaml")
+    (line,) = run(status=2).splitlines()
+    assert "absent.yaml" in line
+
+
+def test_without_a_cluster_live_says_so(
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    (line,) = run("--live", status=2).splitlines()
+    assert "no cluster answers" in line
+
+
+def test_the_command_line() -> None:
+    for arguments, status in (["--nonsense"], 2), (["--markdown", "--json"], 2), (["--help"], 0):
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.diff", *arguments],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status
+        assert len(done.stderr.splitlines()) == (1 if status else 0)
+
+
+# --- what is said
+
+
+def test_a_value_is_shown_by_its_own_name_and_who_reads_it_restarts(
+    clone: Path, run: Callable[..., str], results: Callable[[], dict[str, Any]]
+) -> None:
+    replace(clone / RECETTE / "config.json", "v1.0 – Environnement de démonstration", "v1.1")
+    said = run()
+    assert "  ~ ConfigMap datapress-config\n      data[config.json].version: v1.0 – Environnement" in said
+    assert "  ~ Deployment datapress-front\n      reads datapress-config, which has another content\n" in said
+    assert "dev: nothing changes" in said
+    found = results()
+    assert effects(found["recette"]) == {
+        "ConfigMap datapress-config": {"created", "pruned", "no restart"},
+        "Deployment datapress-api": {"restarts"},
+        "Deployment datapress-front": {"restarts"},
+    }
+    assert "these 2 restart side by side: at least 10 s in all" in said
+
+
+@pytest.mark.parametrize("form", [[], ["--markdown"], ["--json"]])
+def test_a_secret_s_value_is_never_shown(clone: Path, run: Callable[..., str], form: list[str]) -> None:
+    replace(clone / DEV / "kustomization.yaml", "demo-not-a-secret-dev", "demo-changed")
+    said = run(*form)
+    assert "DB_PASSWORD" in said
+    for value in ("demo-changed", "ZGVtby1jaGFuZ2Vk", "demo-not-a-secret", "ZGVtby1ub3Q"):
+        assert value not in said
+
+
+def test_what_goes_is_pruned_where_argo_cd_follows_and_left_elsewhere(
+    clone: Path, results: Callable[[], dict[str, Any]]
+) -> None:
+    replace(clone / RECETTE / "kustomization.yaml", "  - ../../components/disruption-budget\n", "")
+    replace(clone / DEV / "kustomization.yaml", "DB_PASSWORD=", "DB_PASSWORD=other")
+    found = results()
+    assert effects(found["recette"]) == {
+        f"PodDisruptionBudget datapress-{name}": {"pruned"} for name in ("api", "front")
+    }
+    assert effects(found["dev"])["Secret datapress-secret"] == {"created", "left", "no restart"}
+    (left,) = [one for one in found["dev"]["consequences"] if one["effect"] == "left"]
+    assert left["advice"].startswith(
+        "when nothing needs it any more: kubectl -n datapress-dev delete secret datapress-"
+    )
+
+
+def test_what_says_so_is_not_pruned(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
+    replace(clone / RECETTE / "kustomization.yaml", "  - namespace.yaml\n", "")
+    found = results()
+    assert effects(found["recette"]) == {"Namespace datapress-recette": {"left"}}
+
+
+def test_what_the_project_does_not_permit_is_refused(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "new"}, "rules": []}
+    for overlay in (DEV, RECETTE):
+        (clone / overlay / "role.yaml").write_text(yaml.safe_dump(role))
+        replace(clone / overlay / "kustomization.yaml", "  - namespace.yaml\n", "  - namespace.yaml\n  - role.yaml\n")
+    found = results()
+    assert effects(found["dev"]) == {"Role new": {"created"}}
+    assert effects(found["recette"]) == {"Role new": {"refused"}}
+
+
+def test_another_namespace_is_refused_too(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
+    replace(clone / RECETTE / "kustomization.yaml", "namespace: datapress-recette", "namespace: default")
+    found = results()
+    refused = [one for one in found["recette"]["consequences"] if one["rule"] == NOT_PERMITTED]
+    assert len(refused) == len([one for one in found["recette"]["changes"] if one["change"] == "added"]) > 10
+
+
+def test_a_kind_of_which_no_rule_speaks_is_said_to_be_unknown() -> None:
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"}, "spec": {"size": 1}}
+    (found,) = consequences(Situation([claim], [{**claim, "spec": {"size": 2}}]))
+    assert found.effect == "unknown"
+    assert "--live" in found.advice
+
+
+def test_the_comment_of_a_pull_request(clone: Path, run: Callable[..., str]) -> None:
+    replace(
+        clone / RECETTE / "kustomization.yaml", "{name: datapress-front, count: 2}", "{name: datapress-front, count: 3}"
+    )
+    replace(clone / RECETTE / "config.json", "recette\u202f:", "a | b :")
+    said = run("--markdown").splitlines()
+    assert "### recette: 3 changed" in said
+    assert "| scales | Deployment datapress-front | from 2 to 3: pods are added, those that run stay |" in said
+    rows = [line for line in said if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in rows} == {4}
+    assert said.count("```diff") == said.count("```") == said.count("<details><summary>Every field</summary>") == 1
+
+
+# --- field by field
+
+POD = {"containers": [{"name": "a", "image": "a:1", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}]}
+
+
+def deployment(pod: dict[str, Any] | None = None, **spec: Any) -> Manifest:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": pod or POD}
+    body = {"selector": {"matchLabels": {"a": "b"}}, "template": template, **spec}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "namespace": "n"}, "spec": body}
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    return {"containers": [{**POD["containers"][0], **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("after", "paths"),
+    [
+        (container(image="a:2"), ["spec.template.spec.containers[a].image"]),
+        (container(env=[*POD["containers"][0]["env"][::-1]]), ["spec.template.spec.containers[a].env[order]"]),
+        (
+            container(env=[{"name": "A", "value": "3"}, {"name": "C", "value": "2"}]),
+            [f"spec.template.spec.containers[a].env[{name}]" + ".value" * (name == "A") for name in "ABC"],
+        ),
+        (container(imagePullPolicy="IfNotPresent", terminationMessagePolicy="File", resources={}), []),
+        (container(imagePullPolicy="Always"), ["spec.template.spec.containers[a].imagePullPolicy"]),
+        ({**POD, "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "securityContext": {}}, []),
+        ({**POD, "terminationGracePeriodSeconds": 31}, ["spec.template.spec.terminationGracePeriodSeconds"]),
+        (container(command=["a", "b"]), ["spec.template.spec.containers[a].command"]),
+    ],
+)
+def test_a_field_is_named_and_a_default_is_none(after: dict[str, Any], paths: list[str]) -> None:
+    changes = compare([deployment()], [deployment(after)])
+    assert [field.path for change in changes for field in change.fields] == paths
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [("100m", "0.1", True), ("1", 1, True), ("1Gi", "1024Mi", True), ("1G", "1Gi", False), ("1", "1m", False)],
+)
+def test_a_quantity_is_compared_by_what_it_means(before: Any, after: Any, same: bool) -> None:
+    one, other = (deployment(container(resources={"limits": {"cpu": amount}})) for amount in (before, after))
+    assert (compare([one], [other]) == []) is same
+
+
+def test_items_without_a_name_are_compared_by_position_or_as_a_whole() -> None:
+    def policy(*ports: int) -> Manifest:
+        rules = [{"ports": [{"port": port}]} for port in ports]
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "a"},
+            "spec": {"ingress": rules},
+        }
+
+    def paths(*sides: Manifest) -> list[str]:
+        (change,) = compare(*[[side] for side in sides])
+        return [f"{field.path}: {field.before} → {field.after}" for field in change.fields]
+
+    assert paths(policy(1, 2), policy(1, 3)) == ["spec.ingress[1].ports[0].port: 2 → 3"]
+    assert paths(policy(1, 2), policy(2)) == ["spec.ingress[]: {'ports': [{'port': 1}]} → Value.ABSENT"]
+
+
+def test_a_generated_name_is_told_from_one_that_somebody_chose() -> None:
+    assert without_hash("datapress-config-kg6hb8m4mf") == "datapress-config"
+    assert without_hash("datapress-config-production") == "datapress-config-production"
+
+
+def test_of_former_objects_of_one_name_the_one_that_stays_is_not_changed() -> None:
+    """`kubectl apply -k` leaves each former ConfigMap behind, and --live sees them all."""
+
+    def config(name: str) -> Manifest:
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name},
+            "data": {"a": name},
+            "immutable": True,
+        }
+
+    former, stays = config("a-2456789bcd"), config("a-bcdfghkmt2")
+    for before in ([former, stays], [stays, former]):
+        (change,) = compare(before, [stays])
+        assert (change.kind, change.before) == ("removed", former)
+
+
+def test_what_the_cluster_keeps_for_itself_is_no_difference() -> None:
+    live = {
+        "kind": "Service",
+        "metadata": {
+            "name": "a",
+            "uid": "1",
+            "resourceVersion": "2",
+            "annotations": {
+                "argocd.argoproj.io/tracking-id": "x",
+                "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            },
+        },
+        "status": {},
+    }
+    assert bare(live) == {"kind": "Service", "metadata": {"name": "a"}}
+
+
+# --- how pods are replaced
+
+PROBES = {"startupProbe": {"initialDelaySeconds": 2}, "lifecycle": {"preStop": {"sleep": {"seconds": 10}}}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "strategy", "seconds", "words"),
+    [
+        (1, {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}, 5, "1 pod: a new one is ready before"),
+        (
+            4,
+            {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            20,
+            "4 pods, 1 at a time: a new one is ready before",
+        ),
+        (4, {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}, 20, "and 3 serve meanwhile"),
+        (5, {"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 1}}, 10, "5 pods, 3 at a time"),
+        (4, {}, 10, "and 3 serve meanwhile"),
+        (4, {"rollingUpdate": {"maxSurge": "10%", "maxUnavailable": "10%"}}, 20, "4 pods, 1 at a time"),
+        (4, {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "10%"}}, 20, "and 3 serve meanwhile"),
+        (3, {"type": "Recreate"}, 15, "3 pods: all end, then the new ones start"),
+    ],
+)
+def test_a_rollout_is_told_by_the_manifest_s_own_numbers(
+    pods: int, strategy: dict[str, Any], seconds: int, words: str
+) -> None:
+    found = rollout(deployment(container(**PROBES), replicas=pods, strategy=strategy, minReadySeconds=3))
+    assert found.seconds == seconds
+    assert words in str(found)
+
+
+# --- the rules
+
+
+def test_every_rule_is_tried_on_a_real_cluster(tmp_path: Path) -> None:
+    """Each of them predicts something in the rounds of tests/cluster/test_diff_predictions.py."""
+    overlay = Overlay(tmp_path, {"datapress-api": "registry.example.org/api:1"})
+    before, tried = overlay.render(), set(PROVEN_ELSEWHERE)
+    for cases in ROUNDS:
+        overlay.save()
+        for case in cases:
+            case.edit(overlay)
+        after = overlay.render()
+        found = predict(before, after)
+        tried |= {one.rule for one in found}
+        if any(one.effect == "refused" for one in found):
+            overlay.take_back()
+        else:
+            before = after
+    assert {rule.name for rule in (*FIELD_RULES, *OBJECT_RULES)} - tried == {"anything else"}
+    assert all((REPOSITORY / file).is_file() for file in PROVEN_ELSEWHERE.values())
+    assert len([case for cases in ROUNDS for case in cases]) >= 15
