@@ -16,6 +16,7 @@ from tools.render import REPOSITORY
 
 FRONT = REPOSITORY / "src" / "front"
 SITE = FRONT / "site"
+MAIN = FRONT / "nginx.conf"
 TEMPLATE = FRONT / "templates" / "default.conf.template"
 READY_SECONDS = 10
 STOP_SECONDS = 5
@@ -72,7 +73,7 @@ def prepare(into: Path, *, api_server: str, port: int, config_dir: Path) -> list
     prefix = into.resolve()
     (prefix / "conf.d").mkdir(exist_ok=True)
     (prefix / "conf.d" / "default.conf").write_text(render(TEMPLATE.read_text(), values))
-    shutil.copyfile(FRONT / "nginx.conf", prefix / "nginx.conf")
+    shutil.copyfile(MAIN, prefix / "nginx.conf")
     # Started by root, NGINX would hand its work to `nobody`, who may read neither a home directory nor a private /tmp.
     user = " user root;" if os.geteuid() == 0 else ""
     return [

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import crossplane
 import pytest
 import requests
 
@@ -31,6 +32,7 @@ CONFIGURATION = {
     "banner": "Bannière d'essai.",
 }
 API_START_SECONDS = 20
+LOG_SECONDS = 5
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Front:
 
     def log_line(self, request_id: str) -> dict[str, Any]:
         """Return the access log's line of a request; NGINX writes it just after the answer."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + LOG_SECONDS
         while time.monotonic() < deadline:
             for line in self.log.read_text().splitlines():
                 if request_id in line and line.startswith("{"):
@@ -80,6 +82,22 @@ def running_front(directory: Path, api_server: str) -> Iterator[Front]:
     url = f"http://127.0.0.1:{port}"
     with (directory / "log").open("ab") as log, front.running(command, url, log) as process:
         yield Front(url, port, config, directory / "log", process)
+
+
+def arguments(name: str) -> list[list[str]]:
+    """Return the arguments of each directive of a name, in the order of NGINX's two files."""
+    return [directive["args"] for file in (front.MAIN, front.TEMPLATE) for directive in _directives(file, name)]
+
+
+def _directives(file: Path, name: str) -> list[dict[str, Any]]:
+    def among(block: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for directive in block:
+            yield directive
+            yield from among(directive.get("block", []))
+
+    parsed = crossplane.parse(os.fspath(file), single=True, check_ctx=False)
+    assert parsed["status"] == "ok", parsed["errors"]
+    return [directive for directive in among(parsed["config"][0]["parsed"]) if directive["directive"] == name]
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,17 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 import yaml
 
 from tests.api.gunicorn_server import wait_until
-from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, running_front, scripted_server
+from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, arguments, running_front, scripted_server
 from tools import front
 from tools.probe import free_port
 from tools.render import REPOSITORY, VENV_BIN
@@ -54,6 +56,8 @@ ANSWERS = {
     "missing": ("GET", "/missing", {}, 404, "text/html; charset=utf-8", "no-cache"),
     "dotfile": ("GET", "/.git/config", {}, 404, "text/html; charset=utf-8", "no-cache"),
     "encoded dotfile": ("GET", "/%2egit/config", {}, 404, "text/html; charset=utf-8", "no-cache"),
+    "health's neighbour": ("GET", "/healthz/x", {}, 404, "text/html; charset=utf-8", "no-cache"),
+    "error's page": ("GET", "/404.html", {}, 404, "text/html; charset=utf-8", "no-cache"),
     "internal": ("GET", "/.problem", {}, 404, "text/html; charset=utf-8", "no-cache"),
     "POST to the page": ("POST", "/", {}, 405, PROBLEM, "no-store"),
     "DELETE of a file": ("DELETE", "/app.css", {}, 405, PROBLEM, "no-store"),
@@ -87,6 +91,44 @@ def test_answer(site: Front, case: str) -> None:
         problem = response.json()
         assert (problem["type"], problem["status"]) == ("about:blank", status)
         assert problem["request_id"] == response.headers["X-Request-ID"]
+
+
+# What NGINX can answer by itself with an error, and in which words.
+REFUSED = "The front refused the request before it reached the page or the API."
+UNREACHABLE = "The API cannot be reached. Try again in a few seconds."
+PROBLEMS = {
+    400: ("Bad Request", REFUSED),
+    403: ("Forbidden", REFUSED),
+    405: ("Method Not Allowed", REFUSED),
+    411: ("Length Required", REFUSED),
+    413: ("Content Too Large", "The request's body is larger than 64 KiB."),
+    414: ("URI Too Long", REFUSED),
+    431: ("Request Header Fields Too Large", REFUSED),
+    500: ("Internal Server Error", REFUSED),
+    501: ("Not Implemented", REFUSED),
+    502: ("Bad Gateway", UNREACHABLE),
+    503: ("Service Unavailable", UNREACHABLE),
+    504: ("Gateway Timeout", "The API did not answer in time. Try again in a few seconds."),
+    505: ("HTTP Version Not Supported", REFUSED),
+}
+
+
+def test_every_error_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locations of the test's own end with the errors that no request can provoke."""
+    raised = {status: 494 if status == 431 else status for status in PROBLEMS}
+    locations = "".join(f"location = /{status} {{ return {raised[status]}; }}" for status in PROBLEMS)
+    before, server, after = front.TEMPLATE.read_text().partition("\nserver {")
+    template = tmp_path / "template"
+    template.write_text(f"{before}{server}{locations}{after}")
+    monkeypatch.setattr(front, "TEMPLATE", template)
+    with running_front(tmp_path, "127.0.0.1:1") as running:
+        for status, (title, detail) in PROBLEMS.items():
+            response = running.get(f"/{status}")
+            problem = response.json()
+            assert (response.status_code, problem["status"]) == (status, status)
+            assert (problem["title"], problem["detail"]) == (title, detail)
+            assert response.headers.get("Retry-After") == ("5" if status in {502, 503, 504} else None)
+            assert response.headers.get("Allow") == ("GET, HEAD" if status == 405 else None)
 
 
 def test_malformed_requests_are_answered_cleanly(site: Front) -> None:
@@ -143,9 +185,28 @@ def test_text_is_compressed_when_asked_for(site: Front) -> None:
         assert packed.content == plain.content
 
 
+@pytest.mark.parametrize(
+    "media_type", ["text/css", "text/javascript", "image/svg+xml", "application/json", "application/problem+json"]
+)
+def test_what_is_compressed(staged: Front, script: ScriptedApi, media_type: str) -> None:
+    for kind, length, encoding in ((media_type, 255, None), (media_type, 256, "gzip"), ("image/png", 256, None)):
+        script.answer(200, b"x" * length, kind)
+        assert staged.get("/api/").headers.get("Content-Encoding") == encoding
+
+
+def test_file_of_an_unknown_type_is_not_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = shutil.copytree(front.SITE, tmp_path / "site")
+    (site / "file.unknown").write_text("<script>")
+    monkeypatch.setattr(front, "SITE", site)
+    with running_front(tmp_path, "127.0.0.1:1") as running:
+        assert running.get("/file.unknown").headers["Content-Type"] == "application/octet-stream"
+
+
 def test_config_is_what_the_file_holds_now(staged: Front) -> None:
     assert staged.get("/config.json").json() == CONFIGURATION
     staged.config.write_text('{"version": "v2"}')
+    staged.config.with_name("config.json.bak").write_text("not for the public")
+    assert staged.get("/config.json.bak").status_code == 404
     assert staged.get("/config.json").json() == {"version": "v2"}
 
 
@@ -164,6 +225,7 @@ def test_api_learns_who_asks_from_nginx_alone(staged: Front, script: ScriptedApi
     assert received["X-Forwarded-For"] == "127.0.0.1"
     assert received["X-Forwarded-Proto"] == "http"
     assert received["Host"] == "datapress.example"
+    assert "Connection" not in received
 
 
 @pytest.mark.parametrize("wanted", ["a", "Trace-1.2_3", "x" * 64])
@@ -189,16 +251,17 @@ def test_request_id_is_the_same_in_the_logs_of_both(site: Front, api: str) -> No
     assert site.log_line(response.headers["X-Request-ID"])["upstream"] == api
 
 
-def test_log_line(staged: Front, script: ScriptedApi) -> None:
+@pytest.mark.parametrize("seconds", [0.15, 1.05])  # NGINX writes these as 0.150 and 1.050
+def test_log_line(staged: Front, script: ScriptedApi, seconds: float) -> None:
     script.gate.clear()
-    threading.Timer(0.15, script.gate.set).start()
+    threading.Timer(seconds, script.gate.set).start()
     response = staged.request("POST", "/api/é?secret=1", headers={"X-Request-ID": "one"})
     line = staged.log_line('"one"')
     assert abs(time.time() - time.mktime(time.strptime(line["ts"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone) < 60
     assert re.fullmatch(r".{19}\.\d{3}\+00:00", line["ts"])
     assert (line["level"], line["msg"], line["method"], line["path"]) == ("info", "request", "POST", "/api/%C3%A9")
     assert line["status"] == response.status_code == 200
-    assert 140 <= line["duration_ms"] < 2000
+    assert -10 <= line["duration_ms"] - seconds * 1000 < 1000
     assert line["bytes"] > len(response.content)
     assert line["upstream_status"] == "200"
     assert abs(float(line["upstream_duration_s"]) * 1000 - line["duration_ms"]) < 100
@@ -260,6 +323,51 @@ def test_body_of_the_size_limit_passes(staged: Front, script: ScriptedApi) -> No
     assert staged.request("POST", "/api/", data=b"x" * 65_536).status_code == 200
     assert staged.request("POST", "/api/", data=b"x" * 65_537).status_code == 413
     assert len(script.requests) == 1
+    assert "temporary file" not in staged.log.read_text()
+
+
+def test_big_answer_is_not_spooled_to_disk(staged: Front, script: ScriptedApi) -> None:
+    """To a client that reads slowly; NGINX would log it."""
+    size = 16 * 1024 * 1024
+    script.answer(200, b"x" * size)
+    with socket.create_connection(("127.0.0.1", staged.port), timeout=10) as connection:
+        connection.sendall(b"GET /api/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        time.sleep(0.3)
+        assert len(b"".join(iter(lambda: connection.recv(65536), b""))) > size
+    assert "temporary file" not in staged.log.read_text()
+
+
+def test_nginx_writes_under_its_prefix_alone(staged: Front) -> None:
+    staged.get("/healthz")
+    given = {"config", "conf.d", "nginx.conf", "log"}
+    written = {path.name for path in staged.log.parent.iterdir()} - given
+    assert written == {"nginx.pid", "client_temp", "proxy_temp", "fastcgi_temp", "uwsgi_temp", "scgi_temp"}
+
+
+# What no request of a test shows; the reasons stand beside the directives.
+SETTINGS = {
+    "error_log": [["stderr", "warn"]],
+    "worker_processes": [["2"]],
+    "worker_connections": [["1024"]],
+    "worker_rlimit_nofile": [["2048"]],
+    "sendfile": [["on"]],
+    "tcp_nopush": [["on"]],
+    "resolver": [["${NGINX_LOCAL_RESOLVERS}", "valid=5s"]],
+    "resolver_timeout": [["2s"]],
+    "zone": [["api", "64k"]],
+    "keepalive": [["16"]],
+    "client_header_timeout": [["10s"]],
+    "client_body_timeout": [["10s"]],
+    "send_timeout": [["10s"]],
+    "large_client_header_buffers": [["4", "8k"]],
+    "proxy_connect_timeout": [["2s"]],
+}
+
+
+def test_settings() -> None:
+    assert {name: arguments(name) for name in SETTINGS} == SETTINGS
+    assert arguments("client_body_buffer_size") == arguments("client_max_body_size")
+    assert arguments("proxy_send_timeout") == arguments("proxy_read_timeout")
 
 
 def test_upstream_connections_are_kept(staged: Front, script: ScriptedApi) -> None:
@@ -268,18 +376,46 @@ def test_upstream_connections_are_kept(staged: Front, script: ScriptedApi) -> No
     assert len({received.peer for received in script.requests}) <= 2  # one for each of the two workers
 
 
-def test_kept_connections_end_before_a_leaving_pod_does() -> None:
+def pod_of(name: str) -> dict[str, Any]:
+    deployment = yaml.safe_load((REPOSITORY / "deploy" / "base" / name / "deployment.yaml").read_text())
+    pod: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return pod
+
+
+def seconds_before_the_end(pod: dict[str, Any]) -> int:
+    """Return how long a pod serves on while it leaves the Service."""
+    (container,) = pod["containers"]
+    seconds: int = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    return seconds
+
+
+def in_seconds(time: str) -> int:
+    return int(time.removesuffix("s"))
+
+
+def test_kept_connections_end_before_a_leaving_pod_does(site: Front) -> None:
     """Each kept connection lasts at most keepalive_time + keepalive_timeout, and must not outlast the preStop sleep."""
-    times = [
-        int(seconds)
-        for seconds in re.findall(r"^ +keepalive_(?:time|timeout) (\d+)s", front.TEMPLATE.read_text(), re.M)
-    ]
-    towards_api, towards_clients = times[:2], times[2:]
-    for name, kept in (("api", towards_api), ("front", towards_clients)):
-        deployment = yaml.safe_load((REPOSITORY / "deploy" / "base" / name / "deployment.yaml").read_text())
-        container = deployment["spec"]["template"]["spec"]["containers"][0]
-        assert len(kept) == 2
-        assert sum(kept) < container["lifecycle"]["preStop"]["sleep"]["seconds"], name
+    longest = [in_seconds(longest) for (longest,) in arguments("keepalive_time")]
+    idle = [in_seconds(idle) for idle, *_ in arguments("keepalive_timeout")]
+    for name, whole in zip(("api", "front"), map(sum, zip(longest, idle, strict=True)), strict=True):
+        assert whole < seconds_before_the_end(pod_of(name)), name
+    assert site.get("/").headers["Keep-Alive"] == "timeout=4", "the client is to end an idle connection first"
+
+
+def test_drain_fits_in_the_grace_period() -> None:
+    """Both are counted from the pod's deletion."""
+    ((longest,),) = arguments("worker_shutdown_timeout")
+    pod = pod_of("front")
+    assert seconds_before_the_end(pod) + in_seconds(longest) < pod["terminationGracePeriodSeconds"]
+
+
+@contextlib.contextmanager
+def front_before(directory: Path, script: ScriptedApi, servers: int) -> Iterator[Front]:
+    """A front before several addresses of the API, the last of which has the template's own parameters."""
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(scripted_server(script)) for _ in range(servers)]
+        several = " max_fails=0; server ".join(f"127.0.0.1:{port}" for port in ports)
+        yield stack.enter_context(running_front(directory, several))
 
 
 @pytest.mark.parametrize("name", ["Host", "Referer", "path"])
@@ -329,11 +465,28 @@ def test_what_all_connections_may_hold_fits_in_the_pod_s_memory() -> None:
 @pytest.mark.parametrize(("method", "tries"), [("GET", 2), ("POST", 1)])
 def test_only_what_is_safe_to_repeat_is_repeated(tmp_path: Path, method: str, tries: int) -> None:
     script = ScriptedApi(hang_up=True)
-    with scripted_server(script) as one, scripted_server(script) as other:
-        servers = f"127.0.0.1:{one} max_fails=0; server 127.0.0.1:{other}"
-        with running_front(tmp_path, servers) as running:
-            assert running.request(method, "/api/").status_code == 502
+    with front_before(tmp_path, script, servers=3) as running:
+        assert running.request(method, "/api/").status_code == 502
     assert len(script.requests) == tries
+
+
+def test_address_that_failed_is_tried_again(tmp_path: Path) -> None:
+    script = ScriptedApi(hang_up=True)
+    with front_before(tmp_path, script, servers=2) as running:
+        for _ in range(3):
+            assert running.get("/api/").status_code == 502
+    assert len(script.requests) == 3 * 2
+
+
+def test_slow_api_is_given_up_before_the_page_does_and_not_asked_again(tmp_path: Path) -> None:
+    script = ScriptedApi()
+    script.gate.clear()
+    with front_before(tmp_path, script, servers=2) as running:
+        started = time.monotonic()
+        response = running.get("/api/")
+        assert 4.4 < time.monotonic() - started < 5
+    assert (response.status_code, response.headers["Content-Type"]) == (504, PROBLEM)
+    assert len(script.requests) == 1
 
 
 def test_stop_finishes_what_runs(tmp_path: Path) -> None:
