@@ -31,9 +31,12 @@ SLOW_REQUEST = b"POST /version HTTP/1.1\r\nHost: test\r\nX-Request-ID: slow\r\nC
     ("environ", "named"),
     [
         ({"DB_PASSWORD": PASSWORD}, "APP_ENV is not set: it must be one of dev, recette, production"),
-        ({"APP_ENV": "dev"}, "DB_PASSWORD is not set"),
-        ({"APP_ENV": "production", "DB_PASSWORD": PASSWORD}, "DB_PASSWORD holds a dummy"),
-        (GOOD_ENVIRON | {"API_PORT": "eighty"}, "API_PORT holds 'eighty'"),
+        ({"APP_ENV": "dev"}, "DB_PASSWORD is not set: it must hold the database's password"),
+        (
+            {"APP_ENV": "production", "DB_PASSWORD": PASSWORD},
+            "DB_PASSWORD holds a dummy (demo-…): in production it must hold a real password",
+        ),
+        (GOOD_ENVIRON | {"API_PORT": "eighty"}, "API_PORT holds 'eighty': it must be a port from 1 to 65535"),
     ],
 )
 def test_wrong_environment_ends_the_start_with_one_line(environ: dict[str, str], named: str, tmp_path: Path) -> None:
@@ -49,8 +52,8 @@ def test_wrong_environment_ends_the_start_with_one_line(environ: dict[str, str],
     assert done.returncode == 2
     assert not done.stdout
     [line] = done.stderr.splitlines()
-    assert json.loads(line)["msg"].startswith(named)
-    assert json.loads(line)["level"] == "critical"
+    fields = json.loads(line)
+    assert (fields["level"], fields["logger"], fields["msg"]) == ("critical", "datapress_api", named)
     assert PASSWORD not in line
 
 
@@ -309,13 +312,20 @@ def test_listens_on_the_address_given(address: str, host: str) -> None:
 
 
 def test_configuration_suits_the_front_and_the_pod(server: Server) -> None:
-    config = printed_configuration(server.environ)
-    assert int(config["keepalive"]) > 5, "NGINX keeps idle connections for 5 s"
-    assert int(config["graceful_timeout"]) <= 45 - 10, "grace period of the pod, less its preStop sleep"
+    config = printed_configuration(server.environ | {"WEB_CONCURRENCY": "8", "LOG_LEVEL": "error"})
+    assert config["keepalive"] == "75", "NGINX keeps idle connections for 5 s, and must be the one to end them"
+    assert config["graceful_timeout"] == "25", "with the preStop sleep, 10 s, less than the pod's grace period, 45 s"
     assert config["workers"] == "1", "each worker would have its own counters"
+    assert config["threads"] == "4"
+    assert config["loglevel"] == "error"
     assert config["control_socket_disable"] == "True"
     assert config["worker_tmp_dir"] == "/dev/shm"
     assert config["preload_app"] == "True"
+
+
+def test_loaded_application_is_kept_out_of_garbage_collection(server: Server) -> None:
+    program = "import gc, runpy, sys; runpy.run_path(sys.argv[1])['when_ready'](None); assert gc.get_freeze_count()"
+    subprocess.run([sys.executable, "-c", program, CONFIGURATION], env=server.environ, timeout=10, check=True)
 
 
 def printed_configuration(environ: dict[str, str]) -> dict[str, str]:
