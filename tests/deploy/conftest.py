@@ -1,17 +1,24 @@
 """The manifests of each environment, rendered once. Needs nothing but the Python packages and .build/bin/kustomize."""
 
+import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import yaml
 
-from tools.render import OVERLAYS, Manifest, environments, render
+from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, render
 
 API = "datapress-api"
 FRONT = "datapress-front"
+ARGOCD = "argocd"
+SYNCED = "synced"
+SUPPORTED = ["1.34.0", "1.37.0"]  # versions of Kubernetes: the oldest (preStop sleep is stable there) and the newest
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Environment:
 
     def get(self, kind: str, name: str) -> Manifest:
         """Return the one object of this kind and name; a generated name is given without its hash."""
-        found = [m for m in self.of_kind(kind) if m["metadata"]["name"] == name or _without_hash(m) == name]
+        found = [manifest for manifest in self.of_kind(kind) if unhashed(manifest) == name]
         assert len(found) == 1, f"{kind} {name}: {len(found)} of them in {self.name}"
         return found[0]
 
@@ -44,30 +51,46 @@ class Environment:
         return containers[0]
 
 
-def _without_hash(manifest: Manifest) -> str:
+def unhashed(manifest: Manifest) -> str:
+    """Return an object's name without the hash that a generator gave it."""
     name: str = manifest["metadata"]["name"]
-    return name.rpartition("-")[0] if manifest["kind"] in {"ConfigMap", "Secret"} else name
+    return re.sub("-[a-z0-9]{10}$", "", name) if manifest["kind"] in {"ConfigMap", "Secret"} else name
 
 
 @cache
-def load(name: str) -> Environment:
-    return Environment(name, tuple(render(OVERLAYS / name)))
+def rendered(name: str) -> list[Manifest]:
+    """The objects of an overlay, of argocd/, or of recette as Argo CD renders it; tests/mutants changes them here."""
+    if name == SYNCED:
+        return render_deployed("recette")
+    return render(REPOSITORY / ARGOCD if name == ARGOCD else OVERLAYS / name)
 
 
 @pytest.fixture(params=environments())
 def environment(request: pytest.FixtureRequest) -> Environment:
     """Each environment in turn."""
-    return load(request.param)
+    return Environment(request.param, tuple(rendered(request.param)))
 
 
 @pytest.fixture
 def recette() -> Environment:
-    return load("recette")
+    return Environment("recette", tuple(rendered("recette")))
 
 
 @pytest.fixture
 def dev() -> Environment:
-    return load("dev")
+    return Environment("dev", tuple(rendered("dev")))
+
+
+@pytest.fixture
+def synced() -> Environment:
+    """The overlay as Argo CD renders it."""
+    return Environment("recette", tuple(rendered(SYNCED)))
+
+
+@pytest.fixture
+def argocd() -> Mapping[str, Manifest]:
+    """The objects of argocd/, by their kinds."""
+    return {manifest["kind"]: manifest for manifest in rendered(ARGOCD)}
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """What Argo CD is told to do, what it may do, and the test that it runs after each sync."""
 
-from functools import cache
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
+import kubernetes_validate
 
-from tests.deploy.conftest import Environment
-from tools.render import OVERLAYS, REPOSITORY, Manifest, render, render_deployed
+from tests.deploy.conftest import SUPPORTED, Environment
+from tools.render import OVERLAYS, REPOSITORY, Manifest
 
 NAMESPACE = "datapress-recette"
 CLUSTER = "https://kubernetes.default.svc"
@@ -14,31 +14,26 @@ HOOK = {
     "argocd.argoproj.io/hook": "PostSync",
     "argocd.argoproj.io/hook-delete-policy": "BeforeHookCreation",
 }
+API_VERSION = "argoproj.io/v1alpha1"
+SMOKE_TEST = OVERLAYS.parent / "components" / "smoke-test"
 
 
-@cache
-def argocd(kind: str) -> Manifest:
-    (found,) = [manifest for manifest in render(REPOSITORY / "argocd") if manifest["kind"] == kind]
-    return found
-
-
-@pytest.fixture(scope="module")
-def synced() -> Environment:
-    """The overlay as Argo CD renders it: with the components that the Application names."""
-    return Environment("recette", tuple(render_deployed("recette")))
-
-
-def test_application() -> None:
-    application = argocd("Application")
-    assert application["metadata"]["namespace"] == "argocd"
-    assert application["metadata"]["annotations"] == {
-        "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
+def test_application(argocd: Mapping[str, Manifest]) -> None:
+    application = argocd["Application"]
+    assert application["apiVersion"] == API_VERSION
+    assert application["metadata"] == {
+        "name": NAMESPACE,
+        "namespace": "argocd",
+        "annotations": {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"},
+        "finalizers": ["resources-finalizer.argocd.argoproj.io"],
     }
-    assert application["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
     spec = application["spec"]
-    assert spec["project"] == argocd("AppProject")["metadata"]["name"]
+    assert spec["project"] == argocd["AppProject"]["metadata"]["name"]
+    assert spec["revisionHistoryLimit"] == 5
     assert spec["source"]["targetRevision"] == "main"
     assert REPOSITORY / spec["source"]["path"] == OVERLAYS / "recette"
+    components = [OVERLAYS / "recette" / path for path in spec["source"]["kustomize"]["components"]]
+    assert [path.resolve() for path in components] == [SMOKE_TEST]
     assert spec["destination"] == {"server": CLUSTER, "namespace": NAMESPACE}
     assert spec["syncPolicy"] == {
         "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
@@ -52,9 +47,15 @@ def test_application() -> None:
     }
 
 
-def test_project_allows_this_repository_this_namespace_and_the_kinds_in_use(synced: Environment) -> None:
-    spec = argocd("AppProject")["spec"]
-    assert spec["sourceRepos"] == [argocd("Application")["spec"]["source"]["repoURL"]]
+def test_project_allows_this_repository_this_namespace_and_the_kinds_in_use(
+    synced: Environment, argocd: Mapping[str, Manifest]
+) -> None:
+    project = argocd["AppProject"]
+    assert project["apiVersion"] == API_VERSION
+    assert project["metadata"] == {"name": "datapress", "namespace": "argocd"}
+    spec = project["spec"]
+    assert spec["description"]
+    assert spec["sourceRepos"] == [argocd["Application"]["spec"]["source"]["repoURL"]]
     assert spec["destinations"] == [{"server": CLUSTER, "namespace": NAMESPACE}]
     assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": NAMESPACE}]
     allowed = [(item["group"], item["kind"]) for item in spec["namespaceResourceWhitelist"]]
@@ -67,8 +68,8 @@ def test_project_allows_this_repository_this_namespace_and_the_kinds_in_use(sync
     assert spec["orphanedResources"] == {"warn": True}
 
 
-def test_the_repository_stands_in_one_place() -> None:
-    url = argocd("Application")["spec"]["source"]["repoURL"]
+def test_the_repository_stands_in_one_place(argocd: Mapping[str, Manifest]) -> None:
+    url = argocd["Application"]["spec"]["source"]["repoURL"]
     naming = [path.name for path in (REPOSITORY / "argocd").iterdir() if url in path.read_text()]
     assert naming == ["application.yaml"]
 
@@ -78,6 +79,19 @@ def test_namespace_comes_first_and_is_never_pruned(recette: Environment) -> None
         "argocd.argoproj.io/sync-wave": "-1",
         "argocd.argoproj.io/sync-options": "Prune=false",
     }
+
+
+def test_argo_cd_deploys_the_overlay_and_the_smoke_test(synced: Environment, recette: Environment) -> None:
+    added = [manifest for manifest in synced.objects if manifest not in recette.objects]
+    assert len(synced.objects) == len(recette.objects) + len(added)
+    assert sorted((manifest["kind"], manifest["metadata"]["name"]) for manifest in added) == [
+        ("ConfigMap", "datapress-smoke"),
+        ("Job", "datapress-smoke"),
+        ("NetworkPolicy", "datapress-smoke"),
+    ]
+    for manifest in added:
+        assert manifest["metadata"]["namespace"] == NAMESPACE
+        kubernetes_validate.validate(manifest, SUPPORTED[0], strict=True)
 
 
 def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
@@ -90,12 +104,13 @@ def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
         "activeDeadlineSeconds": 60,
     }
     container = _container(job)
+    assert container["name"] == "smoke"
     assert container["image"] == recette.container("datapress-api")["image"]
     assert container["command"] == ["python", "/opt/smoke/smoke.py"]
     assert container["volumeMounts"] == [{"name": "script", "mountPath": "/opt/smoke", "readOnly": True}]
     script = synced.get("ConfigMap", "datapress-smoke")
     assert script["immutable"] is True
-    assert set(script["data"]) == {"smoke.py"}
+    assert script["data"] == {"smoke.py": (SMOKE_TEST / "smoke.py").read_text()}
     assert job["spec"]["template"]["spec"]["volumes"] == [
         {"name": "script", "configMap": {"name": script["metadata"]["name"]}}
     ]
@@ -124,6 +139,20 @@ def test_smoke_test_is_as_hardened_as_what_it_tests(synced: Environment) -> None
         "limits": {"memory": "64Mi", "ephemeral-storage": "32Mi"},
     }
     assert pod["restartPolicy"] == "Never"
+
+
+def test_smoke_test_reaches_the_front_and_dns_only(synced: Environment) -> None:
+    job = synced.get("Job", "datapress-smoke")
+    labels = {"app.kubernetes.io/name": "datapress-smoke", "app.kubernetes.io/part-of": "datapress"}
+    assert job["metadata"]["labels"] == job["spec"]["template"]["metadata"]["labels"] == labels
+    policy = synced.get("NetworkPolicy", "datapress-smoke")["spec"]
+    assert policy["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "datapress-smoke"}}
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    to_front, to_dns = policy["egress"]
+    front = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "datapress-front"}}}
+    assert to_front == {"to": [front], "ports": [{"port": "http", "protocol": "TCP"}]}
+    assert to_dns == synced.get("NetworkPolicy", "datapress-front")["spec"]["egress"][1]
 
 
 def test_the_overlay_alone_has_no_job(recette: Environment) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.deploy.conftest import API, FRONT, Environment
 
+HTTP = {"port": "http", "protocol": "TCP"}
+
 
 def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     return set(selector.get("matchLabels", {}).items()) <= set(labels.items())
@@ -28,6 +30,43 @@ def test_the_metrics_port_is_on_no_service(environment: Environment) -> None:
     assert targets == {"http"}
 
 
+def test_network_policies(recette: Environment) -> None:
+    """The whole set, word for word: default deny both ways, then the four edges and no other."""
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in recette.of_kind("NetworkPolicy")}
+    both = ["Ingress", "Egress"]
+    assert policies == {
+        "default-deny": {"podSelector": {}, "policyTypes": both},
+        FRONT: {
+            "podSelector": _labels(FRONT),
+            "policyTypes": both,
+            "ingress": [{"ports": [HTTP]}],
+            "egress": [
+                {"to": [{"podSelector": _labels(API)}], "ports": [HTTP]},
+                {
+                    "to": [
+                        {
+                            "namespaceSelector": _namespace("kube-system"),
+                            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+                        }
+                    ],
+                    "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
+                },
+            ],
+        },
+        API: {
+            "podSelector": _labels(API),
+            "policyTypes": both,
+            "ingress": [
+                {"from": [{"podSelector": _labels(FRONT)}], "ports": [HTTP]},
+                {
+                    "from": [{"namespaceSelector": _namespace("monitoring")}],
+                    "ports": [{"port": "metrics", "protocol": "TCP"}],
+                },
+            ],
+        },
+    }
+
+
 def test_a_drain_takes_one_pod_at_a_time(recette: Environment) -> None:
     budgets = {budget["metadata"]["name"]: budget["spec"] for budget in recette.of_kind("PodDisruptionBudget")}
     assert budgets == {
@@ -40,3 +79,7 @@ def test_a_drain_takes_one_pod_at_a_time(recette: Environment) -> None:
 
 def _labels(name: str) -> dict[str, Any]:
     return {"matchLabels": {"app.kubernetes.io/name": name}}
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    return {"matchLabels": {"kubernetes.io/metadata.name": name}}

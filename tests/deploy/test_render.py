@@ -6,10 +6,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
-from tests.deploy.conftest import Environment
+from tests.deploy.conftest import SUPPORTED, Environment
 from tools.render import OVERLAYS, REPOSITORY, RenderError, environments, kustomize
-
-SUPPORTED = ["1.34.0", "1.37.0"]  # the oldest (preStop sleep is stable there) and the newest
 
 
 @pytest.mark.parametrize("name", environments())

@@ -75,6 +75,11 @@ def test_probe(environment: Environment, name: str, probe: str, settings: dict[s
     assert environment.container(name)[probe] == expected
 
 
+def test_container_is_named_for_what_it_runs(environment: Environment, name: str) -> None:
+    """Patches and `kubectl logs -c` name it."""
+    assert f"datapress-{environment.container(name)['name']}" == name
+
+
 def test_ports(environment: Environment, name: str) -> None:
     ports = {port["name"]: port["containerPort"] for port in environment.container(name)["ports"]}
     assert ports == PORTS[name]
@@ -106,8 +111,9 @@ def test_replicas_spread_over_nodes(environment: Environment, name: str) -> None
 
 
 def test_labels(environment: Environment, name: str) -> None:
-    deployment = environment.get("Deployment", name)
     labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "datapress"}
-    assert deployment["metadata"]["labels"] == labels
+    for kind in ("Deployment", "Service", "ServiceAccount"):
+        assert environment.get(kind, name)["metadata"]["labels"] == labels
+    deployment = environment.get("Deployment", name)
     assert deployment["spec"]["template"]["metadata"]["labels"] == labels
     assert deployment["spec"]["selector"] == {"matchLabels": {"app.kubernetes.io/name": name}}
