@@ -18,6 +18,10 @@ test: ## run every check that needs no cluster
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
 
+mutants: ## weaken NGINX's and gunicorn's settings one by one: a test must see each (some minutes)
+	@tools/setup.sh test
+	@$(PYTEST) tests/mutants/test_servers.py
+
 lint: ## run the linters alone
 	ruff check
 	ruff format --check

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import yaml
 
-from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, render
+from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, render, render_deployed
 
 API = "datapress-api"
 FRONT = "datapress-front"
