@@ -8,8 +8,7 @@ import kubernetes_validate
 import pytest
 
 from tests.cluster.test_admission import REFUSED
-from tests.deploy.conftest import Environment
-from tests.deploy.test_render import SUPPORTED
+from tests.deploy.conftest import SUPPORTED, Environment
 from tools.render import OVERLAYS, Manifest, render
 
 PLATFORM = OVERLAYS.parent / "platform"

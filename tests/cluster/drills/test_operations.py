@@ -23,6 +23,7 @@ API, FRONT = DEPLOYMENTS
 # The front's own limits for the API: 2 s to connect, 4.5 s to answer (src/front/templates).
 FRONT_GIVES_UP = 4.5
 RECOVERY = 2.0
+AFTERMATH = 3  # seconds in which what an operation leaves behind would show
 DOWN, DNS_DOWN = 30.0, 20.0
 # Signals every child of the container's first process: gunicorn's worker, NGINX's workers. Any shell can.
 EACH_CHILD = """
@@ -156,7 +157,6 @@ def kill_worker(release: Release) -> None:
     before = run(LIST_CHILDREN)
     run(SIGNAL_CHILDREN, "KILL")
     eventually(lambda: run(LIST_CHILDREN) not in {before, ""}, 10, "there is another worker")
-    time.sleep(3)
 
 
 def stop_api(release: Release) -> None:
@@ -274,6 +274,7 @@ def test_operation(recette: Release, measure: Measure, record: dict[str, Load], 
     recette.settle()
     with load(recette.url) as seen:
         OPERATIONS[name].do(recette)
+        time.sleep(AFTERMATH)
     measure(name, str(seen))
     assert OPERATIONS[name].seen.allows(seen.failed), seen.failed
     record[name] = seen
