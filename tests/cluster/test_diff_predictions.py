@@ -604,7 +604,8 @@ def test_a_rollout_takes_at_least_what_is_predicted(trial: Trial, measure: Measu
     trial.finish()
     for name, seconds in predicted.items():
         measure(f"diff: rollout of {name}: at least / really", f"{seconds} s / {took[name]:.1f} s")
-        assert took[name] >= seconds
+        # Kubernetes counts minReadySeconds from a whole second: for each pod, it may be one less.
+        assert took[name] > seconds - 2
 
 
 def _is_complete(deployment: Manifest) -> bool:

@@ -16,11 +16,12 @@ from tests.cluster.test_diff_predictions import ROUNDS, Overlay, predict
 from tools import diff
 from tools.changes import compare, without_hash
 from tools.command import Parser
-from tools.consequences import consequences
+from tools.consequences import Consequence, consequences
 from tools.diff_live import bare
+from tools.diff_report import Difference, Report, markdown
 from tools.render import REPOSITORY, Manifest
 from tools.rollout import rollout
-from tools.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Situation
+from tools.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
 
 # Argo CD's part is not that of `kubectl apply -k`: these files show it.
 PROVEN_ELSEWHERE = {
@@ -284,17 +285,28 @@ def test_a_kind_of_which_no_rule_speaks_is_said_to_be_unknown() -> None:
     assert "--live" in found.advice
 
 
+def test_nothing_else_follows_from_what_is_refused() -> None:
+    other = deployment(container(image="a:2"), replicas=2)
+    other["spec"]["selector"] = {"matchLabels": {"c": "d"}}
+    other["spec"]["template"]["metadata"]["labels"] = {"c": "d"}
+    found = consequences(Situation([deployment()], [other]))
+    assert [(one.effect, one.rule) for one in found] == [("refused", "selector")]
+
+
 def test_the_comment_of_a_pull_request(clone: Path, run: Callable[..., str]) -> None:
     replace(
         clone / RECETTE / "kustomization.yaml", "{name: datapress-front, count: 2}", "{name: datapress-front, count: 3}"
     )
-    replace(clone / RECETTE / "config.json", "recette\u202f:", "a | b :")
     said = run("--markdown").splitlines()
-    assert "### recette: 3 changed" in said
+    assert "### recette: 1 changed" in said
     assert "| scales | Deployment datapress-front | from 2 to 3: pods are added, those that run stay |" in said
-    rows = [line for line in said if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {4}
     assert said.count("```diff") == said.count("```") == said.count("<details><summary>Every field</summary>") == 1
+
+
+def test_a_cell_of_the_comment_stays_one() -> None:
+    refusal = Consequence("API server", Effect.REFUSED, "Service a", "either | or")
+    said = markdown(Report("the cluster", "", [Difference("dev", Situation([], []), (refusal,))]))
+    assert "| refused | Service a | either \\| or |" in said.splitlines()
 
 
 # --- field by field
