@@ -183,7 +183,6 @@ def _live(environment: str, side: Side, kinds: str, scratch: Path) -> Difference
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Tell a parser what the command takes."""
-    parser.description = "Says what the files here would change in each environment, and what follows from it."
     parser.epilog = "Exit status: 0 nothing changes, 1 something does, 2 it cannot be told."
     parser.add_argument("ref", metavar="REF", nargs="?", help=f"a commit to compare with; without it, {REFERENCES[0]}")
     parser.add_argument("--live", action="store_true", help="compare with the cluster of KUBECONFIG instead")

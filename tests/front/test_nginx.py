@@ -107,7 +107,7 @@ PROBLEMS = {
     500: ("Internal Server Error", REFUSED),
     501: ("Not Implemented", REFUSED),
     502: ("Bad Gateway", UNREACHABLE),
-    503: ("Service Unavailable", UNREACHABLE),
+    503: ("Service Unavailable", "Too many requests with a body at once. Try again in a few seconds."),
     504: ("Gateway Timeout", "The API did not answer in time. Try again in a few seconds."),
     505: ("HTTP Version Not Supported", REFUSED),
 }
@@ -356,10 +356,13 @@ SETTINGS = {
     "resolver_timeout": [["2s"]],
     "zone": [["api", "64k"]],
     "keepalive": [["16"]],
-    "client_header_timeout": [["10s"]],
-    "client_body_timeout": [["10s"]],
-    "send_timeout": [["10s"]],
-    "large_client_header_buffers": [["4", "8k"]],
+    "client_header_timeout": [["5s"]],
+    "client_body_timeout": [["5s"]],
+    "send_timeout": [["5s"]],
+    "lingering_time": [["5s"]],
+    "large_client_header_buffers": [["2", "8k"]],
+    "limit_conn_zone": [["$body", "zone=bodies:32k"]],
+    "limit_conn_log_level": [["info"]],
     "proxy_connect_timeout": [["2s"]],
 }
 

@@ -68,7 +68,7 @@ class Run:
 
     def program(self, name: str) -> int:
         """Return the process id of one of the two programs."""
-        listed = subprocess.check_output(["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)], text=True)
+        listed = subprocess.check_output(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)], text=True)
         (line,) = [line for line in listed.splitlines() if name in line]
         return int(line.split()[0])
 
