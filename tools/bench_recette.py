@@ -8,6 +8,7 @@ generator takes its share of the processors where the node is this machine.
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 from tools.command import FailedError, RefusedError, overlay, run_program
@@ -19,8 +20,8 @@ ENVIRONMENT = "recette"
 VEGETA = REPOSITORY / ".build" / "bin" / "vegeta"
 P99_MILLISECONDS = 100
 LOWEST_RATE, HIGHEST_RATE = 50, 51_200  # requests a second
-PRECISION = 1.05
-PROBE_SECONDS, HOLD_SECONDS = 5, 60
+PRECISION, STEP_BACK = 1.05, 1.1
+PROBE_SECONDS, HOLD_SECONDS, REST_SECONDS = 5, 60, 2
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Attack:
 
 def attack(url: str, rate: int, seconds: int) -> Attack:
     """Send requests at a rate and return what came of them."""
+    time.sleep(REST_SECONDS)  # what the attack before has left in the queues is not this one's
     # As many connections as it takes: the generator must never wait for an answer before it sends.
     flags = [f"-rate={rate}", f"-duration={seconds}s", "-timeout=5s", "-max-workers=2000", "-connections=2000"]
     sent = subprocess.run([VEGETA, "attack", *flags], input=f"GET {url}\n".encode(), capture_output=True, check=True)
@@ -90,7 +92,7 @@ def highest_rate(url: str) -> Attack:
             high = middle
     # What is held for five seconds need not be for sixty.
     while not (attacked := told(attack(url, low, HOLD_SECONDS))).held:
-        low = round(low / PRECISION)
+        low = round(low / STEP_BACK)
         if low < LOWEST_RATE:
             raise FailedError(f"{url} does not hold {LOWEST_RATE} requests a second: {attacked}")
     return attacked

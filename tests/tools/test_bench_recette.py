@@ -7,7 +7,7 @@ import pytest
 
 from tests.tools.conftest import Fakes, rendered
 from tools import bench_recette
-from tools.bench_recette import HOLD_SECONDS, LOWEST_RATE, PRECISION, Attack, attack, highest_rate, main
+from tools.bench_recette import HOLD_SECONDS, LOWEST_RATE, PRECISION, STEP_BACK, Attack, attack, highest_rate, main
 from tools.command import FailedError, RefusedError
 from tools.deploy import Cluster
 
@@ -29,7 +29,7 @@ def test_the_search_ends_just_below_what_is_held(monkeypatch: pytest.MonkeyPatch
 
 def test_what_is_held_for_a_moment_only_is_not_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_recette, "attack", holds(lambda seconds: 1000 if seconds < HOLD_SECONDS else 800))
-    assert 800 / PRECISION**1.1 < highest_rate(URL).rate <= 800
+    assert 800 / STEP_BACK**1.1 < highest_rate(URL).rate <= 800
 
 
 def test_a_server_that_holds_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +63,7 @@ def test_a_rate_is_held_if_all_was_sent_and_answered_in_time(
         "status_codes": statuses,
         "latencies": {"99th": p99 * 1e6},
     }
+    monkeypatch.setattr(bench_recette, "REST_SECONDS", 0)
     fakes.add("vegeta", {"report": (0, json.dumps(report))})
     monkeypatch.setattr(bench_recette, "VEGETA", fakes.directory / "vegeta")
     assert attack(URL, 100, 5).held == held
