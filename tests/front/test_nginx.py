@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -254,17 +253,22 @@ def test_request_id_is_the_same_in_the_logs_of_both(site: Front, api: str) -> No
 @pytest.mark.parametrize("seconds", [0.15, 1.05])  # NGINX writes these as 0.150 and 1.050
 def test_log_line(staged: Front, script: ScriptedApi, seconds: float) -> None:
     script.gate.clear()
-    threading.Timer(seconds, script.gate.set).start()
-    response = staged.request("POST", "/api/é?secret=1", headers={"X-Request-ID": "one"})
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(staged.request, "POST", "/api/é?secret=1", headers={"X-Request-ID": "one"})
+        while not script.requests:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        script.gate.set()
+        response = answer.result()
     line = staged.log_line('"one"')
     assert abs(time.time() - time.mktime(time.strptime(line["ts"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone) < 60
     assert re.fullmatch(r".{19}\.\d{3}\+00:00", line["ts"])
     assert (line["level"], line["msg"], line["method"], line["path"]) == ("info", "request", "POST", "/api/%C3%A9")
     assert line["status"] == response.status_code == 200
-    assert -10 <= line["duration_ms"] - seconds * 1000 < 1000
+    assert -10 <= line["duration_ms"] - seconds * 1000 < 2000
     assert line["bytes"] > len(response.content)
     assert line["upstream_status"] == "200"
-    assert abs(float(line["upstream_duration_s"]) * 1000 - line["duration_ms"]) < 100
+    assert abs(float(line["upstream_duration_s"]) * 1000 - line["duration_ms"]) < 500
 
 
 def test_log_tells_the_method_that_was_sent(lonely: Front) -> None:

@@ -61,22 +61,22 @@ class Suite:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Judge every mutant; the exit status says only whether that was possible."""
-        self._seconds = self._seconds_when_green(session.items)
+        self._seconds = self._seconds_when_green(session)
         module = import_module(f"tests.mutants.{self._option.mutate}")
         mutants: list[Mutant] = [mutant for mutant in module.mutants() if self._option.only in mutant.name]
         mine = mutants[self._option.part :: self._option.parts]
         verdicts = [asdict(self._verdict(mutant, session)) for mutant in mine]
-        self._seconds_when_green(session.items)  # or an earlier mutant was left behind, and turned tests red in vain
+        self._seconds_when_green(session)  # or an earlier mutant was left behind, and turned tests red in vain
         self._option.verdicts.write_text(json.dumps(verdicts))
         session.testsfailed = 0
         return True
 
-    def _seconds_when_green(self, items: list[pytest.Item]) -> dict[pytest.Item, float]:
+    def _seconds_when_green(self, session: pytest.Session) -> dict[pytest.Item, float]:
         """Run every test without a mutant, and return how long each takes."""
         seconds: dict[pytest.Item, float] = {}
-        for item, following in _with_next(items):
+        for item, following in _with_next(session.items):
             self._spent = 0
-            if self._turns_red(item, following):
+            if self._turns_red(item, following) and self._is_certain(item, session):
                 raise pytest.UsageError(f"{item.nodeid} is red without a mutant: run it, and mend that first")
             seconds[item] = self._spent
         return seconds
