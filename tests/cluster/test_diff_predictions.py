@@ -124,7 +124,7 @@ def generating(generator: str, name: str, literal: str) -> Edit:
 
 def banner(overlay: Overlay) -> None:
     file = overlay.directory / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "banner": "Une autre bannière"}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "banner": "Prédite"}))
 
 
 def scaling(name: str, count: int) -> Edit:
