@@ -2,7 +2,7 @@
 
 Everything runs on this machine's loopback and is started here. The servers take turns, so that what else the machine
 does falls on all of them; compare the ratios, not the rates. NGINX and wrk share the processors with the servers.
-The last line is another figure: how long those who edit an overlay wait for `make check`.
+The last lines are other figures: how long those who edit an overlay wait for `make check` and `make diff`.
 """
 
 import os
@@ -238,10 +238,13 @@ def _cell(values: list[float], of_rival: list[float], width: int) -> str:
     return f"{mean(values):.0f}  {mean(values) / mean(of_rival):5.2f}".rjust(width)
 
 
-def check_seconds() -> float:
-    """Return how long `make check` takes on the repository."""
+def seconds_of(command: str) -> float:
+    """Return how long a command of `python -m tools` takes on the repository."""
     start = time.monotonic()
-    subprocess.run([sys.executable, "-m", "tools", "check"], cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run([sys.executable, "-m", "tools", command], cwd=REPOSITORY, capture_output=True, check=False)
+    # 1 is that it found something; 2 that it could not look.
+    if done.returncode not in (0, 1):
+        raise BenchError(f"python -m tools {command} failed:\n{done.stderr.decode()}")
     return time.monotonic() - start
 
 
@@ -257,11 +260,11 @@ def main() -> int:
             for candidate in CANDIDATES:
                 print(f"bench: round {done + 1} of {ROUNDS}: {candidate.name}", file=sys.stderr)
                 measured[candidate].append(measure(candidate))
+        waits = {command: seconds_of(command) for command in ("check", "diff")}
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print("\n".join(table(measured)))
-    print(f"make check: {check_seconds():.1f} s")
+    print("\n".join([*table(measured), *(f"make {command}: {seconds:.1f} s" for command, seconds in waits.items())]))
     return 0
 
 

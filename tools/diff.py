@@ -1,7 +1,7 @@
 """make diff: what the files here would change in each environment, and what follows from it.
 
-    python -m tools.diff [REF] [--markdown | --json]
-    python -m tools.diff --live [--markdown | --json]
+    python -m tools diff [REF] [--markdown | --json]
+    python -m tools diff --live [--markdown | --json]
 
 REF is a commit, main without one. Both sides are rendered as they are deployed: as Argo CD does where an Application
 follows the environment. With --live, the cluster of KUBECONFIG says what it has and what it would make of the files;
@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from tools.command import FailedError, Parser, RefusedError, ask, one_line
+from tools.command import FailedError, RefusedError, ask, one_line
 from tools.diff_live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff_report import APPLICATIONS, FORMATS, Difference, Report
 from tools.render import OVERLAYS, REPOSITORY, Manifest, RenderError, environments, render
@@ -216,17 +216,3 @@ def main(options: argparse.Namespace, repository: Path = REPOSITORY) -> int:
         return 2
     print(FORMATS[options.form or "text"](found))
     return int(any(found.differences))
-
-
-def _options() -> argparse.Namespace:
-    parser = Parser(prog="python -m tools.diff")
-    add_arguments(parser)
-    try:
-        return parser.parse_args()
-    except RefusedError as error:
-        print(f"diff: error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-if __name__ == "__main__":
-    sys.exit(main(_options()))

@@ -2,8 +2,6 @@
 
 import difflib
 import json
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,12 +9,20 @@ from typing import Any
 
 from tools.changes import Change, Field, Value, shown
 from tools.consequences import Consequence, consequences, total_seconds
+from tools.report import paint
 from tools.rules import Effect, Situation
 
 # What is applied by hand, beside the environments.
 APPLICATIONS = "argocd"
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
-COLOURS = {"+": 32, "-": 31, "~": 33, Effect.REFUSED: 31, Effect.RESTARTS: 33, Effect.PRUNED: 33}
+STYLES = {
+    "+": "green",
+    "-": "red",
+    "~": "yellow",
+    Effect.REFUSED: "red",
+    Effect.RESTARTS: "yellow",
+    Effect.PRUNED: "yellow",
+}
 LONGEST = 110
 INDENT = " " * 6
 
@@ -143,24 +149,21 @@ def text(report: Report) -> str:
 
 def _text(difference: Difference) -> Iterator[str]:
     yield ""
-    yield f"{_paint(difference.environment, 1)}: {difference.title}"
+    yield f"{paint(difference.environment, 'bold')}: {difference.title}"
     if not difference:
         return
     for change in difference.changes:
-        yield f"  {_paint(MARKS[change.kind], COLOURS[MARKS[change.kind]])} {change.identity}"
+        yield f"  {paint(MARKS[change.kind], STYLES[MARKS[change.kind]])} {change.identity}"
         yield from (f"{INDENT}{line}" for line in lines_of(change))
     yield f"  What follows ({difference.way}):" if difference.consequences else f"  {difference.way}"
     for one, objects in grouped(difference.consequences):
-        yield f"    {_paint(f'{one.effect:10}', COLOURS.get(one.effect, 0))} {objects}: {one.text}"
+        effect = f"{one.effect:10}"
+        effect = paint(effect, STYLES[one.effect]) if one.effect in STYLES else effect
+        yield f"    {effect} {objects}: {one.text}"
         if one.advice:
             yield f"    {'':10} → {one.advice}"
     if together := _in_all(difference.consequences):
         yield f"    {'':10} {together}"
-
-
-def _paint(words: str, colour: int) -> str:
-    painted = colour and sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    return f"\033[{colour}m{words}\033[0m" if painted else words
 
 
 def markdown(report: Report) -> str:

@@ -334,7 +334,7 @@ FIELD_RULES = (
         "*",
         Effect.UNKNOWN,
         "no rule speaks of this",
-        "ask the cluster: python -m tools.diff --live",
+        "ask the cluster: make diff OPTIONS=--live",
     ),
 )
 

@@ -200,7 +200,7 @@ def test_without_a_cluster_live_says_so(
 def test_the_command_line() -> None:
     for arguments, status in (["--nonsense"], 2), (["--markdown", "--json"], 2), (["--help"], 0):
         done = subprocess.run(
-            [sys.executable, "-m", "tools.diff", *arguments],
+            [sys.executable, "-m", "tools", "diff", *arguments],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
