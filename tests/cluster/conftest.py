@@ -74,6 +74,13 @@ class Cluster:
         pods = self.objects("pods", namespace, "-l", f"app.kubernetes.io/name={name}")
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
+    def evict(self, namespace: str, pod: str) -> subprocess.CompletedProcess[str]:
+        """Ask for an eviction; https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/."""
+        metadata = {"name": pod, "namespace": namespace}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+        return self.try_kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
     def wait_for_rollout(self, namespace: str, *names: str) -> None:
         for name in names or DEPLOYMENTS:
             self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, f"--timeout={ROLLOUT_SECONDS}s")

@@ -313,13 +313,7 @@ def test_what_is_older_than_the_policies_can_be_stopped_and_deleted(admission: A
 def test_what_runs_is_operated_as_ever(admission: Admission) -> None:
     """A rollout, a scale, an eviction and Argo CD's smoke test: every pod that comes of them is let in."""
     before = {name: admission.a_pod(name) for name in DEPLOYMENTS}
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": before[FRONT], "namespace": NAMESPACE},
-    }
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{before[FRONT]}/eviction"
-    admission.cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    assert admission.cluster.evict(NAMESPACE, before[FRONT]).returncode == 0
     admission.kubectl("scale", f"deployment/{FRONT}", "--replicas=3")
     admission.kubectl("rollout", "restart", f"deployment/{API}")
     admission.kubectl("wait", "job/datapress-smoke", "--for=condition=Complete", f"--timeout={ROLLOUT_SECONDS}s")

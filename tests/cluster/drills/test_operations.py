@@ -1,6 +1,5 @@
 """What operators do, and what breaks, under steady traffic: one table, and what users may see of each row."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -114,11 +113,7 @@ def evict(release: Release) -> None:
 
 
 def evicted(release: Release, pod: str) -> bool:
-    """Ask for an eviction; https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/."""
-    where = {"name": pod, "namespace": release.namespace}
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": where}
-    path = f"/api/v1/namespaces/{release.namespace}/pods/{pod}/eviction"
-    done = release.cluster.try_kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    done = release.cluster.evict(release.namespace, pod)
     assert done.returncode == 0 or "disruption budget" in done.stderr, done.stderr
     return done.returncode == 0
 
