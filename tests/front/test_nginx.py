@@ -436,6 +436,40 @@ def test_what_nginx_repeats_in_its_logs_is_printable(tmp_path: Path, name: str) 
     assert re.fullmatch(rb"[ -~\n]+", running.log.read_bytes())
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "0"}])
+def test_requests_without_a_body_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: ScriptedApi, headers: dict[str, str]
+) -> None:
+    template = tmp_path / "template"
+    text, count = re.subn(r"limit_conn bodies \d+", "limit_conn bodies 1", front.TEMPLATE.read_text())
+    assert count == 1
+    template.write_text(text)
+    monkeypatch.setattr(front, "TEMPLATE", template)
+    script.gate.clear()
+    with (
+        scripted_server(script) as port,
+        running_front(tmp_path, f"127.0.0.1:{port}") as running,
+        ThreadPoolExecutor() as pool,
+    ):
+        answers = [pool.submit(running.get, "/api/", headers=headers) for _ in range(3)]
+        wait_until(lambda: len(script.requests) == 3)
+        script.gate.set()
+        assert [answer.result().status_code for answer in answers] == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+    ],
+)
+def test_what_a_client_cannot_ask_for_is_no_error_of_ours(site: Front, sent: bytes, status: int) -> None:
+    (request_id,) = re.findall(rb"X-Request-ID: (\S+)", site.send(sent))
+    line = site.log_line(request_id.decode())
+    assert (line["status"], line["level"]) == (status, "info")
+
+
 def test_bodies_that_never_end_leave_room_for_all_other_requests(site: Front) -> None:
     endless = b"POST /api/version HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1"
     allowed = int(re.findall(r"limit_conn bodies (\d+);", front.TEMPLATE.read_text())[0])

@@ -23,6 +23,9 @@ Block = list[dict[str, Any]]
 EQUIVALENT = {
     "control: *": "the same file as the library writes it",
     "map $request_time $log_duration_ms > default 0: 0 → 1": "every time fits a pattern; gixy wants a default",
+    "map $request_uri$http_host$http_referer $unprintable > default 0: deleted": "a default that is not named is empty",
+    "map $request_uri$http_host$http_referer $unprintable > ~[^ -~] 1: 1 → 2": "both are true",
+    "map $http_content_length$http_transfer_enco… $body > default body: body → body-mutant": "any name will do",
     "server > location = /.problem > return 200 *: 200 → 400": "NGINX keeps the status of the error that led here",
     "server > location = /404.html: without =": "nothing else begins with this path",
 }
