@@ -23,6 +23,8 @@ from tests.cluster.conftest import DEPLOYMENTS, Cluster, eventually
 from tools.images import digest_of
 from tools.render import OVERLAYS, Manifest, render
 
+pytestmark = pytest.mark.timeout(300)  # the first of the session, which builds the images, is here
+
 API, FRONT = DEPLOYMENTS
 NAMESPACE = "datapress-admission"
 CASES = Path(__file__).parent / "admission"
