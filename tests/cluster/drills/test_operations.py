@@ -157,13 +157,13 @@ def kill_worker(release: Release) -> None:
 def stop_api(release: Release) -> None:
     """Have no API for a while; what the front says meanwhile, and how soon it recovers, is asserted here."""
     release.kubectl("scale", f"deployment/{API}", "--replicas=0")
-    eventually(lambda: not release.endpoints(API), 30, "the Service has no pod")
+    # Pods on their way out serve to their end.
+    named = ["pods", release.namespace, "-l", f"app.kubernetes.io/name={API}"]
+    eventually(lambda: not release.cluster.objects(*named), 60, "the last pod of the API is gone")
     ends = time.monotonic() + DOWN
     while time.monotonic() < ends:
         asked = time.monotonic()
         answer = requests.get(f"{release.url}/api/", timeout=10)
-        if answer.ok:  # pods on their way out serve to their end
-            continue
         assert time.monotonic() - asked <= FRONT_GIVES_UP + 1
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert "Try again in a few seconds" in answer.json()["detail"]
