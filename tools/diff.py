@@ -18,14 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from tools.command import FailedError, RefusedError, ask, one_line
 from tools.diff_live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff_report import APPLICATIONS, FORMATS, Difference, Report
-from tools.render import OVERLAYS, REPOSITORY, Manifest, RenderError, environments, render
+from tools.render import OVERLAYS, REPOSITORY, Manifest, RenderError, add_components, environments, render
 from tools.rules import Project, Situation
 
 DIRECTORIES = ("deploy", "argocd")
@@ -106,20 +103,10 @@ def render_tree(tree: Path, pool: ThreadPoolExecutor) -> Side:
     argocd = render(tree / APPLICATIONS) if (tree / APPLICATIONS).is_dir() else []
     overlays = tree / OVERLAYS.relative_to(REPOSITORY)
     for application in (item for item in argocd if item["kind"] == "Application"):
-        _add_components(tree, application["spec"]["source"])
+        add_components(tree, application["spec"]["source"])
     names = environments(overlays)
     rendered = pool.map(render, [overlays / name for name in names])
     return Side(dict(zip(names, rendered, strict=True)), argocd)
-
-
-def _add_components(tree: Path, source: dict[str, Any]) -> None:
-    """Write into the overlay the components that Argo CD adds to it."""
-    file = tree / source["path"] / "kustomization.yaml"
-    components = source.get("kustomize", {}).get("components", [])
-    if components and file.is_file():
-        kustomization = yaml.safe_load(file.read_text())
-        kustomization["components"] = [*kustomization.get("components", []), *components]
-        file.write_text(yaml.safe_dump(kustomization))
 
 
 @contextmanager

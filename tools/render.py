@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,10 +76,20 @@ def render_deployed(environment: str) -> list[Manifest]:
     if REPOSITORY / source["path"] != OVERLAYS / environment:
         return render(OVERLAYS / environment)
     with TemporaryDirectory() as directory:
-        # As `kustomize edit add component` does, which Argo CD calls in its own clone.
-        copy = shutil.copytree(OVERLAYS.parent, Path(directory) / OVERLAYS.parent.name)
-        file = copy / OVERLAYS.name / environment / "kustomization.yaml"
+        copy = Path(directory)
+        shutil.copytree(OVERLAYS.parent, copy / OVERLAYS.parent.relative_to(REPOSITORY))
+        add_components(copy, source)
+        return render(copy / source["path"])
+
+
+def add_components(tree: Path, source: Mapping[str, Any]) -> None:
+    """Write into an overlay of a copy of the repository the components that an Application's source adds to it.
+
+    As `kustomize edit add component` does, which Argo CD calls in its own clone.
+    """
+    file = tree / source["path"] / "kustomization.yaml"
+    components = source.get("kustomize", {}).get("components", [])
+    if components and file.is_file():
         kustomization = yaml.safe_load(file.read_text())
-        kustomization.setdefault("components", []).extend(source.get("kustomize", {}).get("components", []))
+        kustomization["components"] = [*kustomization.get("components", []), *components]
         file.write_text(yaml.safe_dump(kustomization))
-        return render(file.parent)
