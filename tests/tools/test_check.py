@@ -155,5 +155,5 @@ def test_the_repository_is_sound() -> None:
 
 
 def test_a_line_is_reported_once_with_its_environments(changed: Callable[[Path], Path]) -> None:
-    (found,) = [one for one in check(changed(CATALOGUE / "broken" / "root")) if not one.note]
+    (found,) = [one for one in check(changed(CATALOGUE / "broken" / "runs-as-root")) if not one.note]
     assert found.environments == environments()
