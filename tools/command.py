@@ -1,6 +1,7 @@
 """What the programs of this package share: how they refuse, how they fail, and how they ask."""
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from tools.render import OVERLAYS, RenderError, environments
+
+# What a shell says of a program that SIGPIPE ended.
+READER_GONE = 128 + 13
 
 
 class RefusedError(Exception):
@@ -28,9 +32,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_program(name: str, program: Callable[[], int | None]) -> int:
-    """Run a program and return its exit status: its own, 1 if it failed, 2 if it was refused, 130 on Ctrl-C."""
+    """Run a program and return its exit status.
+
+    Its own, 1 if it failed, 2 if it was refused, 130 on Ctrl-C, 141 if nobody reads on (`| head`).
+    """
     try:
-        return program() or 0
+        status = program() or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # What is still in the buffer would be written, and fail again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except (RefusedError, FailedError, RenderError) as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, RefusedError) else 1

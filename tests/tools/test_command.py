@@ -41,3 +41,20 @@ def test_a_command_that_looks_does_not_wait_for_an_input() -> None:
             assert program.stdout.read() == b"0\n"
         finally:
             program.kill()
+
+
+def test_a_reader_that_goes_ends_a_program_without_a_word() -> None:
+    # More than a pipe holds, and then a rest that Python would write at its end.
+    call = "sys.exit(run_program('test', lambda: print('x\\n' * 99999)))"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"import sys; from tools.command import run_program; {call}"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as program:
+        assert program.stdout
+        assert program.stderr
+        program.stdout.readline()
+        program.stdout.close()
+        assert program.stderr.read() == b""
+        assert program.wait(10) == 141
