@@ -41,22 +41,25 @@ environments: ## show how the environments differ
 	@tools/setup.sh run
 	@python -m tools environments
 
-e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables)
-	@tools/setup.sh e2e
-	@$(PYTEST) tests/cluster --ignore=tests/cluster/drills --ignore=tests/cluster/gitops
-	@$(PYTEST) tests/cluster/gitops
+# RECORD=1 writes what is measured into docs/mesures.json; then `make docs`.
+RECORDED := $(if $(RECORD),--record)
 
-drills: ## run operations and faults under traffic on that cluster; RECORD=1 writes their table to docs/
+e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables); RECORD=1 keeps the figures
 	@tools/setup.sh e2e
-	@$(PYTEST) tests/cluster/drills $(if $(RECORD),--record)
+	@$(PYTEST) tests/cluster --ignore=tests/cluster/drills --ignore=tests/cluster/gitops $(RECORDED)
+	@$(PYTEST) tests/cluster/gitops $(RECORDED)
 
-bench: ## measure the API behind NGINX against other servers, and how long `make check` takes
+drills: ## run operations and faults under traffic on that cluster; RECORD=1 keeps the figures
+	@tools/setup.sh e2e
+	@$(PYTEST) tests/cluster/drills $(RECORDED)
+
+bench: ## measure the API behind NGINX against other servers, and the commands here; RECORD=1 keeps the latter
 	@tools/setup.sh bench
-	@python -m tools.bench
+	@python -m tools.bench $(RECORDED)
 
-bench-recette: ## find the highest rate that recette holds on the cluster of the current context
+bench-recette: ## find the highest rate that recette holds on the cluster of the current context; RECORD=1 keeps it
 	@tools/setup.sh bench-recette
-	@python -m tools.bench_recette
+	@python -m tools.bench_recette $(RECORDED)
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy
@@ -78,10 +81,11 @@ cluster: ## make a local cluster with kind
 	@tools/setup.sh deploy
 	@python -m tools.cluster
 
-docs: ## write the pages of docs/ that are made of data
+docs: ## write what is made of data in README and docs/
 	@tools/setup.sh deploy
 	@python -m tools.flows
-	@python -m tools environments --write
+	@python -m tools environments --write >/dev/null
+	@python -m tools.pages
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file

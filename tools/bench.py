@@ -2,9 +2,10 @@
 
 Everything runs on this machine's loopback and is started here. The servers take turns, so that what else the machine
 does falls on all of them; compare the ratios, not the rates. NGINX and wrk share the processors with the servers.
-The last lines are other figures: how long those who edit an overlay wait for `make check` and `make diff`.
+The last lines are other figures: how long developers wait for `make check`, `make diff` and `make run`.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -23,7 +24,9 @@ from statistics import mean
 
 from fastapi import FastAPI
 
-from tools.probe import free_port
+from tools.figures import MEASURED, add_record_option, record
+from tools.probe import answers, free_port
+from tools.run import PORTS, START_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PATH = f"{REPOSITORY / '.build' / 'bin'}:{os.environ['PATH']}:/usr/sbin"
@@ -248,8 +251,24 @@ def seconds_of(command: str) -> float:
     return time.monotonic() - start
 
 
-def main() -> int:
+def seconds_to_run() -> float:
+    """Return how long `make run` takes to the API's first answer through the front."""
+    ports = {name: str(free_port()) for name in PORTS}
+    front = ports["FRONT_PORT"]
+    start = time.monotonic()
+    with running([sys.executable, "-m", "tools.run", "dev"], int(front), **ports):
+        while not answers(f"http://127.0.0.1:{front}/api/"):
+            time.sleep(0.05)
+            if time.monotonic() - start > START_SECONDS:
+                raise BenchError("'make run' serves no API: start it by hand to see why")
+        return time.monotonic() - start
+
+
+def main(arguments: list[str]) -> int:
     """Measure everything and print the table."""
+    parser = argparse.ArgumentParser(prog="bench")
+    add_record_option(parser)
+    options = parser.parse_args(arguments)
     missing = [program for program in ("nginx", "wrk") if not shutil.which(program, path=PATH)]
     if missing:
         print(f"bench: {' and '.join(missing)} not found: run 'tools/setup.sh bench'", file=sys.stderr)
@@ -260,13 +279,15 @@ def main() -> int:
             for candidate in CANDIDATES:
                 print(f"bench: round {done + 1} of {ROUNDS}: {candidate.name}", file=sys.stderr)
                 measured[candidate].append(measure(candidate))
-        waits = {command: seconds_of(command) for command in ("check", "diff")}
+        waits = {"make-check": seconds_of("check"), "make-diff": seconds_of("diff"), "make-run": seconds_to_run()}
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    print("\n".join([*table(measured), *(f"make {command}: {seconds:.1f} s" for command, seconds in waits.items())]))
+    print("\n".join([*table(measured), *(f"{MEASURED[key].label_en}: {wait:.1f} s" for key, wait in waits.items())]))
+    if options.record:
+        record(waits)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

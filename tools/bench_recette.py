@@ -11,8 +11,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tools.command import FailedError, RefusedError, overlay, run_program
-from tools.deploy import current_cluster, front_url
+from tools.command import FailedError, Parser, RefusedError, ask, overlay, run_program
+from tools.deploy import Cluster, current_cluster, front_url
+from tools.figures import add_record_option, record
 from tools.probe import answers
 from tools.render import REPOSITORY, render
 
@@ -98,24 +99,43 @@ def highest_rate(url: str) -> Attack:
     return attacked
 
 
-def main() -> None:
+def kubernetes(cluster: Cluster) -> str:
+    """Return a cluster's version."""
+    told = json.loads(ask(*cluster.kubectl, "get", "--raw", "/version").stdout)
+    return str(told["gitVersion"]).removeprefix("v")
+
+
+def main(arguments: list[str]) -> None:
     """Measure the API and the page, and print both.
 
     Raises:
         RefusedError: if there is no cluster, or recette does not answer there.
         FailedError: if nothing could be measured.
     """
-    url = front_url(current_cluster(), render(overlay(ENVIRONMENT)))
+    parser = Parser(prog="bench-recette")
+    add_record_option(parser)
+    options = parser.parse_args(arguments)
+    cluster = current_cluster()
+    url = front_url(cluster, render(overlay(ENVIRONMENT)))
     if not answers(f"{url}api/"):
         raise RefusedError(
             f"{url}api/ does not answer: bring recette to the cluster with 'make deploy ENV={ENVIRONMENT}',"
             " and set NODE_ADDRESS to where this machine reaches its node ports"
         )
     api, page = highest_rate(f"{url}api/"), highest_rate(url)
+    measured = {
+        "rate-api": api.rate,
+        "p99-api": api.p99,
+        "rate-page": page.rate,
+        "p99-page": page.p99,
+        "rate-ratio": api.rate / page.rate,
+    }
     print(f"API behind the front   {api}")
     print(f"page, by NGINX alone   {page}")
     print(f"ratio                  {api.rate / page.rate:.2f}")
+    if options.record:
+        record(measured, kubernetes(cluster))
 
 
 if __name__ == "__main__":
-    sys.exit(run_program("bench-recette", main))
+    sys.exit(run_program("bench-recette", lambda: main(sys.argv[1:])))

@@ -77,11 +77,16 @@ def table(pins: bool = True) -> Table:
 
 def page() -> str:
     """Return docs/environnements.md as it should be."""
+    return _HEAD + markdown()
+
+
+def markdown() -> str:
+    """Return the table for a page."""
     rows = [["", *environments()], ["---"] * (len(environments()) + 1)]
     rows += [
         [row, *(value.replace("|", "\\|") for value in values.values())] for row, values in table(pins=False).items()
     ]
-    return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

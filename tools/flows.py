@@ -205,14 +205,14 @@ def _numbers(edge: Edge) -> set[int]:
 def document(flows: Flows) -> str:
     """Return the flows as a page of Markdown."""
     parts = [INTRODUCTION.format(file=FLOWS.relative_to(REPOSITORY)).strip()]
-    inside = [source for source in flows.reaches if group(source) != ELSEWHERE]
     for to in dict.fromkeys(map(group, flows.ends)):
-        title, sources = ("le reste", inside) if to == ELSEWHERE else (to, list(flows.reaches))
-        parts += [f"## Vers {title}", _table(flows, to, sources)]
+        parts += [f"## Vers {'le reste' if to == ELSEWHERE else to}", table(flows, to)]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(flows: Flows, to: str, sources: Sequence[str]) -> str:
+def table(flows: Flows, to: str) -> str:
+    """Return the flows towards an environment, or towards what is elsewhere, as a table of Markdown."""
+    sources = [source for source in flows.reaches if to != ELSEWHERE or group(source) != ELSEWHERE]
     targets = [target for target in flows.targets if group(target) == to]
     rows = [["depuis", *(_heading(flows, target) for target in targets)], ["---"] * (len(targets) + 1)]
     rows += [[flows.titles[source], *("✓" if flows.allowed(source, t) else "–" for t in targets)] for source in sources]

@@ -12,14 +12,15 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tools import figures
 from tools.command import do
 from tools.images import build, images_of
 from tools.probe import answers
@@ -30,7 +31,9 @@ DEPLOYMENTS = ["datapress-api", "datapress-front"]
 ROLLOUT_SECONDS = 180
 IMAGE = "python:3.14-slim"  # of pods that are not the product's
 SCRATCH = "datapress-e2e"  # the namespace of most of them
-MEASURES = pytest.StashKey[list[tuple[str, str]]]()
+# Keeps a number under its key of tools/figures.yaml, or shows a text in the table that closes the run.
+Measure = Callable[[str, float | str], None]
+MEASURES = pytest.StashKey["Measures"]()
 
 
 def eventually(holds: Callable[[], Any], seconds: float, what: str) -> float:
@@ -260,22 +263,67 @@ def restored(dev: Release) -> Iterator[Release]:
     dev.cluster.wait_for_rollout(dev.namespace)
 
 
+@dataclass
+class Measures:
+    """What is measured in a run.
+
+    Attributes:
+        told: all of it, as texts
+        pending: the figures of the test under way
+        passed: the figures of the tests that passed
+    """
+
+    told: list[tuple[str, str]] = field(default_factory=list)
+    pending: dict[str, float] = field(default_factory=dict)
+    passed: dict[str, float] = field(default_factory=dict)
+
+    def keep(self, what: str, figure: float | str) -> None:
+        if isinstance(figure, str):
+            self.told.append((what, figure))
+            return
+        self.told.append((figures.MEASURED[what].label_en, figures.in_english(figure, figures.MEASURED[what].unit)))
+        self.pending[what] = figure
+
+    def end_test(self, passed: bool) -> None:
+        self.passed |= self.pending if passed else {}
+        self.pending.clear()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help=f"write figures into {figures.FILE.name}")
+
+
 @pytest.fixture(scope="session")
-def measure(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
-    """Keep a figure for the table that closes the run."""
-    measures = pytestconfig.stash.setdefault(MEASURES, [])
+def kubernetes(cluster: Cluster) -> str:
+    """The cluster's version."""
+    told = json.loads(cluster.kubectl("version", "-o", "json"))
+    return str(told["serverVersion"]["gitVersion"]).removeprefix("v")
 
-    def keep(what: str, figure: str) -> None:
-        measures.append((what, figure))
 
-    return keep
+@pytest.fixture(scope="session")
+def measure(pytestconfig: pytest.Config, kubernetes: str) -> Iterator[Measure]:
+    """Keep a figure, for the documents if that was asked for."""
+    measures = pytestconfig.stash.setdefault(MEASURES, Measures())
+    yield measures.keep
+    if pytestconfig.getoption("record"):
+        figures.record(measures.passed, kubernetes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the figures of a test that fails go."""
+    report = yield
+    if call.when == "call" and MEASURES in item.config.stash:
+        item.config.stash[MEASURES].end_test(report.passed)
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the figures measured in this run."""
-    measures = config.stash.get(MEASURES, [])
-    if not measures:
+    if MEASURES not in config.stash:
         return
     terminalreporter.section("measured on this cluster")
-    for what, figure in measures:
+    for what, figure in config.stash[MEASURES].told:
         terminalreporter.write_line(f"{what:<70} {figure:>12}")

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -51,6 +51,11 @@ class Load:
         """Return the longest time, in seconds, in which no right answer came."""
         times = sorted(answer.until for answer in self.answers if answer.right)
         return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+    def measure(self, key: str, measure: Callable[[str, float | str], None]) -> None:
+        """Keep how many requests there were, and how many failed, beside the figure with that key."""
+        measure(f"{key}-requests", len(self.answers))
+        measure(f"{key}-failed", len(self.failed))
 
     def __str__(self) -> str:
         return f"{len(self.answers)} sent, {len(self.failed)} failed, longest gap {self.longest_gap():.1f} s"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import DEPLOYMENTS, Cluster, eventually
+from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, eventually
 from tools.images import digest_of
 from tools.render import OVERLAYS, Manifest, render
 
@@ -139,7 +139,7 @@ def admission(
     cluster: Cluster,
     images: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-    measure: Callable[[str, str], None],
+    measure: Measure,
 ) -> Iterator[Admission]:
     """The overlay, promoted and applied under the policies, beside a Deployment that was there before them."""
     scratch = tmp_path_factory.mktemp("admission")
@@ -155,7 +155,7 @@ def admission(
         applied = time.monotonic()
         for rule in RULES:
             eventually(partial(_refuses_any, found, rule), ACTIVE_SECONDS, f"the policy datapress-{rule} is active")
-        measure("from `kubectl apply -k deploy/platform` to refusals", f"{time.monotonic() - applied:.1f} s")
+        measure("admission-active", time.monotonic() - applied)
         cluster.kubectl("apply", "-k", overlay)
         cluster.wait_for_rollout(NAMESPACE)
         yield found

@@ -16,14 +16,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import DEPLOYMENTS, Cluster, Release, eventually
+from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
 from tools.changes import Identity, identity
 from tools.consequences import Consequence, consequences
 from tools.diff import compare_with_cluster
 from tools.render import OVERLAYS, REPOSITORY, Manifest, render
 from tools.rules import Effect, Situation
 
-Measure = Callable[[str, str], None]
 Outcome = dict[str, set[Effect]]
 API, FRONT = DEPLOYMENTS
 API_PODS, FRONT_PODS = (f"Deployment {name}" for name in DEPLOYMENTS)

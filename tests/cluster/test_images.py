@@ -3,12 +3,11 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import DEPLOYMENTS
+from tests.cluster.conftest import DEPLOYMENTS, Measure
 from tools.render import REPOSITORY
 
 STOP_SIGNAL = {
@@ -17,11 +16,12 @@ STOP_SIGNAL = {
 }  # each server's own word for "finish, then stop"
 USER = {"datapress-api": "10001", "datapress-front": "101"}
 SOURCE = {"datapress-api": REPOSITORY / "src" / "api", "datapress-front": REPOSITORY / "src" / "front"}
+LAYERS = {"datapress-api": "layers-api", "datapress-front": "layers-front"}
 OWN_LAYERS_LIMIT = {"datapress-api": 10**7, "datapress-front": 10**5}
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_image(images: dict[str, str], name: str, measure: Callable[[str, str], None]) -> None:
+def test_image(images: dict[str, str], name: str, measure: Measure) -> None:
     config = _inspect(images[name])["Config"]
     assert config["User"].partition(":")[0] == USER[name], "numeric, or runAsNonRoot cannot be checked"
     assert config["StopSignal"] == STOP_SIGNAL[name]
@@ -30,7 +30,7 @@ def test_image(images: dict[str, str], name: str, measure: Callable[[str, str], 
     for label in ("title", "description", "source", "version"):
         assert labels[f"org.opencontainers.image.{label}"]
     own = _inspect(images[name])["Size"] - _inspect(_base(name))["Size"]
-    measure(f"layers of our own in the image of {name}", f"{own / 1e6:.2f} MB")
+    measure(LAYERS[name], own / 1e6)
     assert own <= OWN_LAYERS_LIMIT[name]
 
 

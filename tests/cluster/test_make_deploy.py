@@ -2,11 +2,12 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 import requests
 
-from tests.cluster.conftest import DEPLOYMENTS, Cluster, Release
+from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release
 from tools.deploy import load_command
 from tools.images import revision
 from tools.render import REPOSITORY
@@ -37,10 +38,12 @@ def test_deploy_asks_before_it_touches_a_cluster_that_is_not_local(restored: Rel
     ]
 
 
-def test_deploy_brings_what_the_sources_are_now(restored: Release) -> None:
+def test_deploy_brings_what_the_sources_are_now(restored: Release, measure: Measure) -> None:
+    started = time.monotonic()
     done = _make(restored.cluster, "deploy", ASSUME_YES="1")
     assert done.returncode == 0, done.stderr
     assert f"Ready: {restored.url}/" in done.stdout
+    measure("make-deploy", time.monotonic() - started)
     assert requests.get(f"{restored.url}/api/version", timeout=5).json()["revision"] == revision()
     for name in DEPLOYMENTS:
         (pod,) = restored.pods(name)

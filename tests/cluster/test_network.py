@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import IMAGE, Cluster, Release, eventually, running, smoke_test
+from tests.cluster.conftest import IMAGE, Cluster, Measure, Release, eventually, running, smoke_test
 from tools.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
 from tools.network_policy import End
 from tools.render import environments
@@ -284,7 +284,7 @@ def ground(cluster: Cluster, flows: Flows, clients: dict[str, Client], addresses
 
 
 @pytest.fixture(scope="module")
-def attempts(ground: Ground, measure: Callable[[str, str], None]) -> Attempts:
+def attempts(ground: Ground, measure: Measure) -> Attempts:
     """Every connection, tried from all sources at once; a source with a wrong outcome tries again for a while."""
     started = time.monotonic()
     found: Attempts = {}
@@ -296,7 +296,8 @@ def attempts(ground: Ground, measure: Callable[[str, str], None]) -> Attempts:
         settling = time.monotonic() - started < SETTLING_SECONDS
         left = {source for (source, _), attempt in found.items() if settling and not attempt.right}
     passed = sum(attempt.passed for attempt in found.values())
-    measure("connections tried: let pass, dropped", f"{passed}, {len(found) - passed}")
+    measure("connections-passed", passed)
+    measure("connections-dropped", len(found) - passed)
     measure("  all of them took", f"{time.monotonic() - started:.1f} s")
     return found
 

@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
@@ -12,10 +11,9 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.cluster.conftest import DEPLOYMENTS, Release
+from tests.cluster.conftest import DEPLOYMENTS, Measure, Release
 from tools.render import OVERLAYS
 
-Measure = Callable[[str, str], None]
 MEBIBYTE = 2**20
 REQUESTS = 10_000
 CLIENTS = 8
@@ -37,7 +35,7 @@ def test_from_apply_to_the_button_s_answer(recette: Release, page: Page, measure
     started = time.monotonic()
     answer = press_button(page, recette.url)
     seconds = recette.seconds_to_answer + time.monotonic() - started
-    measure("from `kubectl apply -k` to the button's answer, images in the registry", f"{seconds:.1f} s")
+    measure("apply-to-answer", seconds)
     assert set(answer) == {"service", "ts"}
     assert answer["service"] == "api"
     assert seconds <= 30
@@ -126,9 +124,9 @@ def test_memory_after_ten_thousand_requests(recette: Release, measure: Measure) 
     with ThreadPoolExecutor(CLIENTS) as pool:
         statuses = [s for part in pool.map(_many_requests, [recette.url] * CLIENTS) for s in part]
     assert statuses == [200] * REQUESTS
-    for name, limit in (("datapress-api", 80), ("datapress-front", 20)):
+    for name, key, limit in (("datapress-api", "memory-api", 80), ("datapress-front", "memory-front", 20)):
         resident = max(_resident_bytes(recette, pod) for pod in recette.pods(name)) / MEBIBYTE
-        measure(f"resident memory of a {name} pod after {REQUESTS} requests", f"{resident:.0f} MiB")
+        measure(key, resident)
         assert resident <= limit
 
 

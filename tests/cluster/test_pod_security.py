@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Cluster, eventually
+from tests.cluster.conftest import Cluster, Measure, eventually
 from tools.check.pod_security import refusals
 from tools.check.rendering import Pod
 from tools.render import OVERLAYS, Manifest, render
@@ -149,9 +149,7 @@ def changed_pods() -> dict[str, Manifest]:
     return pods
 
 
-def test_check_and_the_api_server_refuse_the_same_pods(
-    cluster: Cluster, namespace: str, measure: Callable[[str, str], None]
-) -> None:
+def test_check_and_the_api_server_refuse_the_same_pods(cluster: Cluster, namespace: str, measure: Measure) -> None:
     pods = changed_pods()
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods.values())})
     done = cluster.try_kubectl("create", "--dry-run=server", "-n", namespace, "-f", "-", stdin=listed)
@@ -164,4 +162,5 @@ def test_check_and_the_api_server_refuse_the_same_pods(
     assert accepted | refused == set(pods), done.stderr
     assert {name for name, pod in pods.items() if any(refusals(Pod(pod, ())))} == refused
     assert "none" in accepted
-    measure("pods that check and the API server judge alike", f"{len(pods)}, {len(refused)} of them refused")
+    measure("pods-judged", len(pods))
+    measure("pods-refused", len(refused))

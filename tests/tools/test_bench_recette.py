@@ -76,4 +76,4 @@ def test_recette_that_does_not_answer_is_refused_with_the_remedy(monkeypatch: py
     monkeypatch.setattr(bench_recette, "render", lambda directory: rendered(directory.name))
     monkeypatch.setattr(bench_recette, "answers", lambda _url: False)
     with pytest.raises(RefusedError, match=r"http://node:30080/api/ does not answer: .*'make deploy ENV=recette'"):
-        main()
+        main([])

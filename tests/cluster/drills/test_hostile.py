@@ -20,9 +20,9 @@ import schemathesis
 from hypothesis import given, seed, settings
 
 from datapress_api.worker import SECONDS_TO_READ
-from tests.cluster.conftest import DEPLOYMENTS, Release, eventually
+from tests.cluster.conftest import DEPLOYMENTS, Measure, Release, eventually
 from tests.cluster.load import load
-from tests.cluster.test_overlays import MEBIBYTE, NGINX_ERROR, Measure
+from tests.cluster.test_overlays import MEBIBYTE, NGINX_ERROR
 from tests.hostile import wire
 from tests.hostile.shapes import SEED, cases
 from tests.hostile.verdict import answers_in, assert_harmless
@@ -74,7 +74,7 @@ class Siege:
 
 
 @contextmanager
-def unharmed(release: Release) -> Iterator[Siege]:
+def unharmed(release: Release, key: str, measure: Measure) -> Iterator[Siege]:
     """Let well-behaved clients use the release meanwhile, and show that neither they nor its pods were harmed."""
     release.cluster.wait_for_rollout(release.namespace)
     before = _restarts(release)
@@ -82,6 +82,7 @@ def unharmed(release: Release) -> Iterator[Siege]:
     time.sleep(1)  # the log is asked for by the second
     with load(release.url) as seen:
         yield siege
+    seen.measure(key, measure)
     assert seen.failed == [], seen
     time.sleep(1)  # until the last lines are in the log
     assert _restarts(release) == before, "a container was replaced or restarted"
@@ -133,9 +134,9 @@ def _enough_files() -> Iterator[None]:
 def test_no_hostile_request_does_harm(recette: Release, measure: Measure) -> None:
     tried = cases(OF_EACH_FAMILY)
     assert len(tried) >= 5000
-    with unharmed(recette) as siege:
+    with unharmed(recette, "hostile-front", measure) as siege:
         replies = exchange(_address(recette), [case.sending for case in tried], AT_ONCE, PATIENCE)
-    measure("hostile requests tried through the node port", str(len(tried)))
+    measure("hostile-front", len(tried))
     assert_harmless(tried, replies)
     _assert_the_api_answered_what_the_front_passed_on(siege)
 
@@ -156,7 +157,7 @@ def _assert_the_api_answered_what_the_front_passed_on(siege: Siege) -> None:
 def test_the_description_holds_through_the_front(recette: Release, measure: Measure) -> None:
     description = schemathesis.openapi.from_path(REPOSITORY / "src" / "api" / "openapi.yaml")
     tried: list[schemathesis.Case[Any]] = []
-    with unharmed(recette):
+    with unharmed(recette, "described-requests", measure):
         for operation in description.get_all_operations():
 
             @seed(SEED)
@@ -167,7 +168,7 @@ def test_the_description_holds_through_the_front(recette: Release, measure: Meas
                 case.call_and_validate(base_url=f"{recette.url}/api")
 
             check()
-    measure("requests generated from openapi.yaml and validated through the front", str(len(tried)))
+    measure("described-requests", len(tried))
 
 
 HALVES = [b"GET / HT", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1"]
@@ -177,9 +178,9 @@ def test_gunicorn_itself_withstands_what_the_front_would_have_kept_away(recette:
     """From inside the pod, as the network policies let nobody but the front connect."""
     slow = [Sending((half,)) for half in HALVES * 50]
     tried = cases(of_each=40)
-    with unharmed(recette):
+    with unharmed(recette, "hostile-gunicorn", measure):
         replies = _exchange_inside(recette, slow + [case.cut_short for case in tried], at_once=len(slow) + 20)
-    measure("hostile requests tried straight at gunicorn in its pod", str(len(replies)))
+    measure("hostile-gunicorn", len(replies))
     assert not [reply for reply in replies[: len(slow)] if reply.ended == OPEN or reply.seconds > SECONDS_TO_READ + 5]
     assert_harmless(tried, replies[len(slow) :])
 
@@ -219,11 +220,11 @@ def _crowd(release: Release, per_place: float, sending: Sending) -> list[Sending
 def test_slow_clients_take_nothing_from_the_others(recette: Release, measure: Measure) -> None:
     """Each has as much in NGINX's memory as it lets in; with bodies, more come than it lets send them."""
     slow = [(kind, sending) for kind, (share, one) in SLOW.items() for sending in _crowd(recette, share, one)]
-    with unharmed(recette):
+    with unharmed(recette, "slow-clients", measure):
         replies = exchange(_address(recette), [sending for _, sending in slow], len(slow), PATIENCE)
         peak = max(_peak_bytes(recette, pod) for pod in recette.pods(FRONT)) / MEBIBYTE
-    measure("slow clients at once", str(len(slow)))
-    measure("most memory that a front pod ever took", f"{peak:.0f} MiB")
+    measure("slow-clients", len(slow))
+    measure("memory-front-peak", peak)
     got: dict[str, list[Reply]] = {kind: [] for kind in SLOW}
     for (kind, _), reply in zip(slow, replies, strict=True):
         got[kind].append(reply)
@@ -238,9 +239,9 @@ def test_slow_clients_take_nothing_from_the_others(recette: Release, measure: Me
 def test_silent_clients_give_way_to_those_who_speak(recette: Release, measure: Measure) -> None:
     """Half as many again as the front can hold: NGINX ends those who have been silent longest."""
     silent = _crowd(recette, 1.5, Sending(()))
-    with unharmed(recette):
+    with unharmed(recette, "silent-clients", measure):
         replies = exchange(_address(recette), silent, len(silent), PATIENCE)
-    measure("silent connections, half as many again as the front can hold", str(len(silent)))
+    measure("silent-clients", len(silent))
     assert Counter(reply.ended for reply in replies) == {CLOSED: len(silent)}
 
 
@@ -257,7 +258,7 @@ def test_beyond_its_capacity_the_front_refuses_and_recovers(recette: Release, me
         time.sleep(2)
     assert not [reply for reply in replies if reply.ended == OPEN]
     assert not [answer for answer in seen.failed if answer.at > recovered]
-    measure("beyond the front's capacity, requests of others that failed", f"{len(seen.failed)} of {len(seen.answers)}")
-    measure("and for how long", f"{max((answer.until for answer in seen.failed), default=began) - began:.1f} s")
+    seen.measure("saturated", measure)
+    measure("saturated", max((answer.until for answer in seen.failed), default=began) - began)
     assert _restarts(recette) == before
     recette.cluster.wait_for_rollout(recette.namespace)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cluster.conftest import DEPLOYMENTS, Release, eventually, is_ready, overlay_with_banner
+from tests.cluster.conftest import DEPLOYMENTS, Measure, Release, eventually, is_ready, overlay_with_banner
 from tests.cluster.load import Answer, Load, load
-from tools.render import OVERLAYS, REPOSITORY
+from tools import figures
+from tools.render import OVERLAYS
 
-Measure = Callable[[str, str], None]
 API, FRONT = DEPLOYMENTS
 # The front's own limits for the API: 2 s to connect, 4.5 s to answer (src/front/templates).
 FRONT_GIVES_UP = 4.5
@@ -238,29 +238,23 @@ OPERATIONS = {
 }
 
 
-PAGE = REPOSITORY / "docs" / "operations.md"
-TABLE_HEAD = "| --- | --- | --- | --- | --- |\n"
-
-
-def table(loads: dict[str, Load]) -> str:
-    """Return what users saw, as rows of a table in French."""
-    rows = [_row(name, str(OPERATIONS[name].seen), seen, f"{seen.longest_gap():.1f} s") for name, seen in loads.items()]
-    everything = Load([answer for seen in loads.values() for answer in seen.answers])
-    return "".join([*rows, _row("**en tout**", "", everything, "")])
-
-
-def _row(name: str, allowed: str, seen: Load, gap: str) -> str:
-    return f"| {name} | {allowed} | {len(seen.answers)} | {len(seen.failed)} | {gap.replace('.', ',')} |\n"
-
-
 @pytest.fixture(scope="module")
-def record(request: pytest.FixtureRequest) -> Iterator[dict[str, Load]]:
-    """What users saw of each operation; written to docs/ after a whole run, if that was asked for."""
+def record(pytestconfig: pytest.Config, kubernetes: str) -> Iterator[dict[str, Load]]:
+    """What users saw of each operation; kept for docs/ after a whole run, if that was asked for."""
     loads: dict[str, Load] = {}
     yield loads
-    if request.config.getoption("record") and loads.keys() == OPERATIONS.keys():
-        text = PAGE.read_text().partition(TABLE_HEAD)[0]
-        PAGE.write_text(text + TABLE_HEAD + table(loads))
+    if pytestconfig.getoption("record") and loads.keys() == OPERATIONS.keys():
+        figures.record_operations((row(name, seen) for name, seen in loads.items()), kubernetes)
+
+
+def row(name: str, seen: Load) -> figures.Operation:
+    return figures.Operation(
+        name=name,
+        allowed=str(OPERATIONS[name].seen),
+        requests=len(seen.answers),
+        failed=len(seen.failed),
+        gap=seen.longest_gap(),
+    )
 
 
 @pytest.mark.timeout(300)

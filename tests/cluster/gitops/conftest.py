@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cluster.conftest import Cluster, eventually
+from tests.cluster.conftest import Cluster, Measure, eventually
 from tests.cluster.load import Load, load
 from tools.images import Image, build, digest_of
 from tools.promote import read_pin
@@ -177,11 +177,11 @@ class Loop:
         return self.cluster.kubectl(*arguments, "-n", NAMESPACE)
 
     @contextmanager
-    def lossless(self, what: str, measure: Callable[[str, str], None]) -> Iterator[Load]:
+    def lossless(self, key: str, measure: Measure) -> Iterator[Load]:
         """Users go on while the context lasts, and none of them sees a failure."""
         with load(self.url) as seen:
             yield seen
-        measure(f"  requests meanwhile: {what}", str(seen))
+        seen.measure(key, measure)
         assert seen.failed == [], seen.failed[:5]
 
 
@@ -279,9 +279,7 @@ def bootstrap(
 
 
 @pytest.fixture(scope="session")
-def loop(
-    images: dict[str, str], bootstrap: Callable[[], Loop], builder: Builder, measure: Callable[[str, str], None]
-) -> Loop:
+def loop(images: dict[str, str], bootstrap: Callable[[], Loop], builder: Builder, measure: Measure) -> Loop:
     """The application, running; bootstrapped with the front that the overlay names and a first version of the API."""
     assert images
     commit, digest = builder.release("First version")
@@ -290,7 +288,7 @@ def loop(
     loop = bootstrap()
     loop.wait(loop.source.head())
     assert loop.serves_only(commit)
-    measure("kubectl apply -k argocd, to synced and smoke-tested", f"{time.monotonic() - started:.1f} s")
+    measure("bootstrap-to-synced", time.monotonic() - started)
     return loop
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.cluster.conftest import DEPLOYMENTS, eventually
+from tests.cluster.conftest import DEPLOYMENTS, Measure, eventually
 from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, Source, replacing
 from tests.cluster.load import load
 from tests.cluster.test_overlays import press_button
 
-Measure = Callable[[str, str], None]
 API, FRONT = DEPLOYMENTS
 COMMIT_TO_SERVED, DRIFT_TO_HEALED = 45, 15  # seconds, with Argo CD polling every five
 
@@ -35,13 +34,13 @@ def test_bootstrap_to_the_button_s_answer(loop: Loop, page: Page) -> None:
 
 def test_a_merge_rolls_out_by_itself(loop: Loop, builder: Builder, measure: Measure) -> None:
     commit, digest = builder.release("Second version")
-    with loop.lossless("merge", measure):
+    with loop.lossless("commit-to-served", measure):
         promotion = builder.promote(commit, digest)
         started = time.monotonic()
         eventually(lambda: loop.served_revision() == commit, 120, "the new version is served")
         served = time.monotonic() - started
         loop.wait(promotion)
-    measure("commit to served: a new image", f"{served:.1f} s")
+    measure("commit-to-served", served)
     assert served <= COMMIT_TO_SERVED
     assert loop.serves_only(commit)
     image = loop.get("Deployment", API)["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -56,7 +55,7 @@ def test_a_controller_that_restarts_in_the_middle_of_a_sync_ends_it(
     loop: Loop, builder: Builder, measure: Measure
 ) -> None:
     commit, digest = builder.release("Third version")
-    with loop.lossless("controller restarted", measure):
+    with loop.lossless("controller-restarted", measure):
         promotion = builder.promote(commit, digest)
         started = time.monotonic()
         eventually(lambda: loop.syncing(promotion), 60, "the sync has begun")
@@ -64,7 +63,7 @@ def test_a_controller_that_restarts_in_the_middle_of_a_sync_ends_it(
         loop.cluster.kubectl("delete", "pod", *controller, "--now")
         loop.wait(promotion)
         seconds = time.monotonic() - started
-    measure("commit to synced: controller restarted meanwhile", f"{seconds:.1f} s")
+    measure("controller-restarted", seconds)
     assert loop.serves_only(commit)
 
 
@@ -76,7 +75,7 @@ def test_a_changed_value_keeps_the_former_one_until_nobody_reads_it(loop: Loop, 
         file.write_text(json.dumps({**json.loads(file.read_text()), "banner": "Changée"}))
 
     missing: set[str] = set()
-    with loop.lossless("configuration", measure):
+    with loop.lossless("changed-value", measure):
         commit = loop.source.commit("Change the banner", edit)
         started = time.monotonic()
         while former in config_maps(loop) or not loop.settled(commit):
@@ -85,7 +84,7 @@ def test_a_changed_value_keeps_the_former_one_until_nobody_reads_it(loop: Loop, 
             missing |= read - config_maps(loop)
             time.sleep(0.2)
         seconds = time.monotonic() - started
-    measure("commit to served and pruned: a changed value", f"{seconds:.1f} s")
+    measure("changed-value", seconds)
     assert missing == set(), "a pod's ConfigMap was pruned before the pod"
     (now,) = config_maps(loop)
     assert now != former
@@ -110,15 +109,15 @@ def api_server(loop: Loop) -> str:
 
 # What somebody does by hand, and how to see that it is undone. The environment's new value means the same to NGINX.
 DRIFTS: dict[str, tuple[list[str], Callable[[Loop], bool]]] = {
-    "scaled": (
+    "drift-scaled": (
         ["scale", f"deployment/{API}", "--replicas=3"],
         lambda loop: loop.get("Deployment", API)["spec"]["replicas"] == 2,
     ),
-    "environment edited": (
+    "drift-variable": (
         ["set", "env", f"deployment/{FRONT}", f"API_SERVER={API}.{NAMESPACE}.svc.cluster.local:80 resolve"],
         lambda loop: "$(POD_NAMESPACE)" in api_server(loop),
     ),
-    "denial of all other connections deleted": (
+    "drift-policy": (
         ["delete", "networkpolicy", "default-deny"],
         lambda loop: bool(loop.get("NetworkPolicy", "default-deny")),
     ),
@@ -129,13 +128,13 @@ DRIFTS: dict[str, tuple[list[str], Callable[[Loop], bool]]] = {
 @pytest.mark.parametrize("drift", DRIFTS)
 def test_drift_is_healed(loop: Loop, measure: Measure, drift: str) -> None:
     command, healed = DRIFTS[drift]
-    with loop.lossless(f"drift, {drift}", measure):
+    with loop.lossless(drift, measure):
         loop.kubectl(*command)
         seconds = eventually(lambda: healed(loop), 60, "the drift is healed")
         time.sleep(5)
         loop.cluster.wait_for_rollout(NAMESPACE)
         eventually(lambda: loop.settled(loop.source.head()), 60, "the application is healthy again")
-    measure(f"drift to healed: {drift}", f"{seconds:.1f} s")
+    measure(drift, seconds)
     assert seconds <= DRIFT_TO_HEALED
 
 
@@ -144,11 +143,12 @@ def test_a_reference_replaced_by_a_value_is_told_and_mended_by_hand(loop: Loop, 
 
     Argo CD says so and does nothing more, so somebody has to take the value out; the pods in service stay throughout.
     """
-    with loop.lossless("a reference replaced by a value", measure):
+    with loop.lossless("reference-mended", measure):
         loop.kubectl("set", "env", f"deployment/{API}", "APP_ENV=recette")
         eventually(lambda: "may not be specified when `value` is not empty" in loop.conditions(), 60, "it is told")
         loop.kubectl("set", "env", f"deployment/{API}", "APP_ENV-")
-        eventually(lambda: loop.settled(loop.source.head()), 120, "Argo CD goes on")
+        seconds = eventually(lambda: loop.settled(loop.source.head()), 120, "Argo CD goes on")
+    measure("reference-mended", seconds)
     (container,) = loop.get("Deployment", API)["spec"]["template"]["spec"]["containers"]
     assert [item["name"] for item in container["env"] if "valueFrom" in item] == ["APP_ENV", "DB_PASSWORD"]
 
@@ -163,9 +163,9 @@ def test_a_deleted_service_is_back(loop: Loop, measure: Measure) -> None:
         eventually(lambda: loop.served_revision() != "", 30, "the API answers again")
         recovered = time.monotonic()
         time.sleep(3)
-    measure("drift to healed: Service deleted", f"{seconds:.1f} s")
-    measure("  until the API answered again", f"{recovered - started:.1f} s")
-    measure("  requests meanwhile: Service deleted", str(seen))
+    measure("drift-service", seconds)
+    measure("drift-service-answer", recovered - started)
+    seen.measure("drift-service", measure)
     assert seconds <= DRIFT_TO_HEALED
     assert all("/api/" in answer.request for answer in seen.failed), "the page itself was always served"
     assert all(answer.outcome in {"502", "504"} for answer in seen.failed)
@@ -175,9 +175,9 @@ def test_a_deleted_service_is_back(loop: Loop, measure: Measure) -> None:
 
 def test_a_removed_object_is_pruned(loop: Loop, source: Source, measure: Measure) -> None:
     assert loop.get("PodDisruptionBudget", FRONT)
-    with loop.lossless("pruning", measure):
+    with loop.lossless("component-removed", measure):
         source.commit("Remove the disruption budgets", replacing(r"  - ../../components/disruption-budget\n", ""))
         seconds = eventually(lambda: not loop.get("PodDisruptionBudget", FRONT), 60, "the budget is pruned")
         loop.wait(source.revert())
-    measure("commit to pruned: a component removed", f"{seconds:.1f} s")
+    measure("component-removed", seconds)
     assert loop.get("PodDisruptionBudget", FRONT)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import DEPLOYMENTS, eventually
+from tests.cluster.conftest import DEPLOYMENTS, Measure, eventually
 from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, replacing
 
-Measure = Callable[[str, str], None]
 API, FRONT = DEPLOYMENTS
 REVERT_TO_SERVED = 180  # seconds: far above what progressDeadlineSeconds, a retry and a poll take together
 SOURCES = Path("src/api/datapress_api")
@@ -69,7 +68,7 @@ def test_an_image_that_is_not_there_and_the_commit_after_it(loop: Loop, measure:
     """By hand, as `make promote` refuses it. The commit after it is not ignored, though it does not help."""
     former = loop.served_revision()
     pin = r"(ghcr\.io/datapress/api, newTag: sha-[0-9a-f]{40}, digest: )sha256:[0-9a-f]{64}"
-    with loop.lossless("an image that is not there", measure):
+    with loop.lossless("missing-image-next", measure):
         mistake = loop.source.commit("Name an image that nobody has", replacing(pin, rf"\g<1>{UNKNOWN_DIGEST}"))
         eventually(lambda: waiting_reasons(loop) & {"ErrImagePull", "ImagePullBackOff"}, 60, "it is tried")
         assert loop.syncing(mistake)
@@ -82,8 +81,8 @@ def test_an_image_that_is_not_there_and_the_commit_after_it(loop: Loop, measure:
         loop.source.revert(second)
         revert = loop.source.revert(mistake)
         back, later = until(loop, lambda: loop.settled(revert), "the revert is what runs")
-    measure("second commit to applied: an image that is not there", f"{applied:.1f} s")
-    measure("revert to healthy: an image that is not there", f"{back:.1f} s")
+    measure("missing-image-next", applied)
+    measure("missing-image-revert", back)
     assert served | later == {former}
 
 
@@ -94,7 +93,7 @@ def replicas(loop: Loop, name: str) -> int:
 
 def test_a_version_that_crashes(loop: Loop, builder: Builder, measure: Measure) -> None:
     former = loop.served_revision()
-    with loop.lossless("a version that crashes", measure):
+    with loop.lossless("crash-revert", measure):
         crash = replacing(
             r"(?m)^def create_app\(", 'raise RuntimeError("a mistake")\n\n\ndef create_app(', SOURCES / "app.py"
         )
@@ -102,7 +101,7 @@ def test_a_version_that_crashes(loop: Loop, builder: Builder, measure: Measure) 
         eventually(lambda: "CrashLoopBackOff" in waiting_reasons(loop), 90, "it crashes")
         revert = loop.source.revert(mistake.promotion)
         seconds, served = until(loop, lambda: loop.settled(revert), "the revert is what runs")
-    measure("revert to healthy: a version that crashes", f"{seconds:.1f} s")
+    measure("crash-revert", seconds)
     assert served == {former}
     loop.source.revert(mistake.source)
 
@@ -110,7 +109,7 @@ def test_a_version_that_crashes(loop: Loop, builder: Builder, measure: Measure) 
 def test_a_version_that_fails_its_smoke_test(loop: Loop, builder: Builder, measure: Measure) -> None:
     """Healthy for Kubernetes, so it rolls out: it is another version than the commit asks for that users are served."""
     former = loop.served_revision()
-    with loop.lossless("a version that fails its smoke test", measure):
+    with loop.lossless("smoke-test-revert", measure):
         wrong = replacing(r'"revision": settings\.revision', '"revision": "another"', SOURCES / "app.py")
         mistake = merge(builder, "Serve another version than this one", wrong)
         eventually(lambda: "Job has reached the specified backoff limit" in loop.failure(), 180, "the smoke test fails")
@@ -118,7 +117,7 @@ def test_a_version_that_fails_its_smoke_test(loop: Loop, builder: Builder, measu
         revert = loop.source.revert(mistake.promotion)
         seconds, served = until(loop, lambda: loop.served_revision() == former, "the former version is served")
         eventually(lambda: loop.settled(revert), 120, "the revert is what runs")
-    measure("revert to served: a version that fails its smoke test", f"{seconds:.1f} s")
+    measure("smoke-test-revert", seconds)
     assert served <= {former, "another"}
     assert loop.serves_only(former)
     loop.source.revert(mistake.source)
@@ -126,25 +125,25 @@ def test_a_version_that_fails_its_smoke_test(loop: Loop, builder: Builder, measu
 
 def test_a_kustomization_that_does_not_render(loop: Loop, measure: Measure) -> None:
     former = loop.objects()
-    with loop.lossless("a kustomization that does not render", measure):
+    with loop.lossless("broken-kustomization-mended", measure):
         mistake = loop.source.commit("Name a file that is not there", replacing("node-port.yaml", "nodeport.yaml"))
         eventually(lambda: "nodeport.yaml" in loop.conditions(), 60, "the error names the file")
         assert loop.objects() == former
         fixed = loop.source.commit("Name the right file", replacing("nodeport.yaml", "node-port.yaml"))
         seconds = eventually(lambda: loop.settled(fixed), 60, "the next good commit is what runs")
     assert mistake
-    measure("next good commit to healthy: a broken kustomization", f"{seconds:.1f} s")
+    measure("broken-kustomization-mended", seconds)
 
 
 def test_an_overlay_that_renders_to_nothing(loop: Loop, measure: Measure) -> None:
     former = loop.objects()
-    with loop.lossless("an overlay that renders to nothing", measure):
+    with loop.lossless("empty-overlay-revert", measure):
         mistake = loop.source.commit("Empty the overlay", empty)
         eventually(lambda: "auto-sync will wipe out all resources" in loop.conditions(), 60, "it is refused")
         assert loop.objects() == former
         revert = loop.source.revert(mistake)
         seconds = eventually(lambda: loop.settled(revert), 60, "the revert is what runs")
-    measure("revert to healthy: an overlay that renders to nothing", f"{seconds:.1f} s")
+    measure("empty-overlay-revert", seconds)
 
 
 def empty(directory: Path) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.conftest import eventually
+from tests.cluster.conftest import Measure, eventually
 from tests.cluster.gitops.conftest import APPLICATION, NAMESPACE, OVERLAY, Loop, replacing
 from tools.render import OVERLAYS
 
-Measure = Callable[[str, str], None]
 ROLE_NAME = "datapress-e2e"
 ROLE = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -28,12 +27,12 @@ def add_cluster_role(directory: Path) -> None:
 
 # What somebody merges, and the words by which Argo CD refuses it.
 MERGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a ClusterRole": (add_cluster_role, "ClusterRole is not permitted in project datapress"),
-    "another namespace": (
+    "refused-cluster-role": (add_cluster_role, "ClusterRole is not permitted in project datapress"),
+    "refused-namespace": (
         replacing(f"namespace: {NAMESPACE}", "namespace: default"),
         "namespace default is not permitted in project",
     ),
-    "a single replica": (
+    "refused-replica": (
         replacing("datapress-api, count: 2", "datapress-api, count: 1"),
         "'datapress-two-replicas' denied request: two-replicas: 1 is too few",
     ),
@@ -54,13 +53,13 @@ def two_replicas(loop: Loop) -> Iterator[None]:
 def test_a_merge_that_wants_too_much_changes_nothing(loop: Loop, measure: Measure, what: str) -> None:
     edit, words = MERGES[what]
     before = loop.objects()
-    with loop.lossless(f"refused, {what}", measure):
-        commit = loop.source.commit(f"Add {what}", edit)
+    with loop.lossless(what, measure):
+        commit = loop.source.commit(f"Merge what is {what}", edit)
         eventually(lambda: words in loop.failure() + loop.conditions(), 60, "it is refused, and why")
         assert loop.objects() == before
         revert = loop.source.revert(commit)
         seconds = eventually(lambda: loop.settled(revert), 120, "the revert is what runs")
-    measure(f"revert to healthy: {what} refused", f"{seconds:.1f} s")
+    measure(what, seconds)
     assert loop.cluster.try_kubectl("get", "clusterrole", ROLE_NAME).returncode != 0
     assert loop.cluster.objects("deployments", "default") == []
 
