@@ -188,6 +188,8 @@ def value(name: str) -> str:
         RefusedError: if there is nothing of that name.
     """
     kind, _, key = name.partition(".")
+    if kind in FIGURE_KINDS and not figures.is_recorded(key):
+        return "à mesurer"
     if kind in FIGURE_KINDS:
         return FIGURE_KINDS[kind](key)
     known = contract.values()
