@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
 #   tools/setup.sh run|deploy|check|test|bench|bench-recette|e2e
-# Python packages go to .venv, the programs it builds or unpacks to .build/bin; only Chromium and wrk are installed into the system.
+# Python packages go to .venv, the programs it builds or unpacks to .build/bin; only Chromium, hunspell and wrk are installed into the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.build/bin
@@ -73,7 +73,7 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
-  test) unpack_nginx; apt_install chromium chromium fonts-liberation; make_venv; install_python dev; build_go_tool sigs.k8s.io/kustomize/kustomize/v5 ;;
+  test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; make_venv; install_python dev; build_go_tool sigs.k8s.io/kustomize/kustomize/v5 ;;
   bench-recette) make_venv; install_python dev; build_go_tool github.com/tsenart/vegeta/v12 ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python dev ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
