@@ -1,7 +1,7 @@
 """What the rendered manifests and Compose promise to the outside: names, ports, replicas, probes, resources."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,7 +21,7 @@ def deployed(environment: str) -> list[Manifest]:
     return render_deployed(environment)
 
 
-def of_kind(manifests: list[Manifest], kind: str) -> Iterator[Manifest]:
+def of_kind(manifests: Iterable[Manifest], kind: str) -> Iterator[Manifest]:
     """Give the objects of a kind."""
     return (manifest for manifest in manifests if manifest["kind"] == kind)
 
