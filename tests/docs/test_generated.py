@@ -21,10 +21,10 @@ def make(name: str) -> str:
     return MADE[name]
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_a_page_is_current(page: Path) -> None:
-    where = str(page.relative_to(REPOSITORY))
-    text = page.read_text()
+@pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_page_is_current(path: Path) -> None:
+    where = str(path.relative_to(REPOSITORY))
+    text = path.read_text()
     assert fill(text, where) == text, f"run `make docs`, and commit {where}"
 
 

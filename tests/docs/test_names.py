@@ -6,6 +6,7 @@ Decisions are records of their day: what they name may be gone.
 import copy
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,7 @@ from tools.contract import PREFIX, container_of, of_kind
 from tools.render import REPOSITORY, Manifest, environments
 
 RECORDS = REPOSITORY / "docs" / "decisions"
-PAGES = [
-    page
-    for page in pages.pages()
-    if not page.is_relative_to(REPOSITORY / "tests") and not (page.parent == RECORDS and page.name != "README.md")
-]
+PAGES = [path for path in pages.pages() if not path.is_relative_to(REPOSITORY / "tests") and path.parent != RECORDS]
 VALUES = contract.values()
 Sources = dict[str, list[Manifest]]
 API, FRONT = f"{PREFIX}api", f"{PREFIX}front"
@@ -38,10 +35,10 @@ def sources() -> tuple[Sources, dict[str, Any]]:
     return manifests, yaml.safe_load(contract.COMPOSE.read_text())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_a_page_names_what_there_is(page: Any) -> None:
-    where = page.relative_to(REPOSITORY)
-    assert [f"{where}:{line}: {what}" for line, what in wrong(page.read_text(), known())] == []
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_page_names_what_there_is(path: Path) -> None:
+    where = path.relative_to(REPOSITORY)
+    assert [f"{where}:{line}: {what}" for line, what in wrong(path.read_text(), known())] == []
 
 
 def of(manifests: list[Manifest], kind: str, name: str) -> Manifest:
@@ -176,7 +173,7 @@ WRONG = {
     "`make deploy ENV=prod`": "ENV=prod",
     "`tools/page.py`": "tools/page.py",
     "```sh\nkubectl apply -k deploy/overlays/production\n```": "deploy/overlays/production",
-    "Trois réplicas en recette.": "'Trois réplicas'",
+    "9 réplicas en recette.": "'9 réplicas'",
     "```yaml\nreplicas: 7\n```": "'replicas: 7'",
     "les ports 8000, 9100 et 9101": "port 9101",
     "`kubectl port-forward service/datapress-front 9000:81`": "port 81",
