@@ -7,31 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tools.render import OVERLAYS, REPOSITORY, VENV_BIN
+from tests.clones import git, make_clone, make_origin
+from tools.render import OVERLAYS, REPOSITORY
 
-NOBODY = os.environ | {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 CONFIG = OVERLAYS.relative_to(REPOSITORY) / "recette" / "config.json"
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A developer's clone, whose origin has what is committed here."""
-    origin = tmp_path / "origin"
-    subprocess.run(["git", "clone", "--quiet", REPOSITORY, origin], check=True)
-    subprocess.run(["git", "checkout", "--quiet", "-B", "main"], cwd=origin, check=True)
-    subprocess.run(["git", "clone", "--quiet", origin, tmp_path / "clone"], check=True)
-    return tmp_path / "clone"
-
-
-@pytest.fixture
-def installed(clone: Path) -> None:
-    """What `make` installs, taken from here: a test installs nothing."""
-    own = clone / ".venv"
-    own.mkdir()
-    for path in VENV_BIN.parent.iterdir():
-        if path.suffix != ".installed":
-            (own / path.name).symlink_to(path)
-    (own / "run.installed").touch()
+    return make_clone(make_origin(tmp_path), tmp_path / "clone")
 
 
 def preview(clone: Path) -> str:
@@ -44,12 +29,11 @@ def preview(clone: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.usefixtures("installed")
 def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
     assert "recette: nothing changes" in preview(clone)
     config = clone / CONFIG
     config.write_text(config.read_text().replace("Environnement de recette", "Autre bannière"))
-    subprocess.run(["git", "commit", "--quiet", "--all", "--message=not merged"], cwd=clone, env=NOBODY, check=True)
+    git(clone, "commit", "--quiet", "--all", "--message=not merged")
     lines = [line.strip() for line in preview(clone).splitlines()]
     assert lines[0].startswith("The files here, against origin/main (")
     assert any(line.startswith("- Environnement de recette") for line in lines)
