@@ -28,6 +28,8 @@ lint: ## run the linters alone
 	mypy
 	yamllint --strict .
 	hadolint src/api/Dockerfile src/front/Dockerfile
+	actionlint
+	zizmor --offline --persona pedantic --quiet .github
 	@mkdir -p .build/rendered
 	@for overlay in deploy/overlays/*; do kubectl kustomize $$overlay > .build/rendered/$${overlay##*/}.yaml; done
 	checkov --config-file .checkov.yaml

@@ -58,13 +58,14 @@ install_python() {
   touch "$stamp"
 }
 
-# build_go_tool PACKAGE: one of tools/go.mod, by the Go that requirements/dev.txt carries, so that everyone builds it alike.
+# build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go that requirements/dev.txt carries, so
+# that everyone builds it alike.
 build_go_tool() {
-  local stamp=.build/${1//\//-}.built
-  [ "$stamp" -nt tools/go.sum ] && return
+  local stamp=.build/${1//\//-}.built module=${2:-tools}
+  [ "$stamp" -nt "$module/go.sum" ] && return
   say "building $1"
   mkdir -p "$bin"
-  GOBIN=$PWD/$bin GOFLAGS=-mod=readonly CGO_ENABLED=0 .venv/bin/go -C tools install "$1"
+  GOBIN=$PWD/$bin GOFLAGS=-mod=readonly CGO_ENABLED=0 .venv/bin/go -C "$module" install "$1"
   touch "$stamp"
 }
 
@@ -73,7 +74,8 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
-  test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; make_venv; install_python dev; build_go_tool sigs.k8s.io/kustomize/kustomize/v5 ;;
+  test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; make_venv; install_python dev; build_go_tool sigs.k8s.io/kustomize/kustomize/v5
+    apt_install shellcheck shellcheck; build_go_tool github.com/rhysd/actionlint/cmd/actionlint ;;
   bench-recette) make_venv; install_python dev; build_go_tool github.com/tsenart/vegeta/v12 ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python dev ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
