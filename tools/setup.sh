@@ -79,6 +79,7 @@ case $what in
   bench-recette) make_venv; install_python dev; build_go_tool github.com/tsenart/vegeta/v12 ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python dev ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
-    have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)" ;;
+    have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
+    build_go_tool github.com/nektos/act tools/act ;;
   *) printf 'usage: tools/setup.sh run|deploy|check|test|bench|bench-recette|e2e\n' >&2; exit 2 ;;
 esac

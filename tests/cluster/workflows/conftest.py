@@ -1,0 +1,121 @@
+"""The workflows of .github, run by act; what GitHub alone has is stood for.
+
+act runs each step on this machine, in a copy of a clone. Of the actions, checkout is its own, the one that builds
+really builds, and the others note what they were asked for, as does the `gh` that is put before any real one. What is
+left for GitHub to prove is listed in docs/ci-cd.md.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import playwright
+import pytest
+
+from tests.cluster.conftest import Cluster
+from tools.render import REPOSITORY
+
+ACTIONS = Path(__file__).parent / "actions"
+WORKFLOWS = Path(".github") / "workflows"
+ACT = REPOSITORY / ".build" / "bin" / "act"
+# Playwright brings the Node.js that runs the actions.
+NODE = Path(playwright.__file__).parent / "driver"
+GITHUB_REPOSITORY = "DataPress/datapress"
+REMOTE_ACTION = re.compile(r"uses: (?P<name>(?!\./)[^@\s]+)@(?P<commit>[0-9a-f]{40})")
+GH = """#!/bin/sh
+echo "$*" >> "$GH_NOTED"
+case "$*" in "attestation verify "*) exit "$ATTESTATION_VERIFIES" ;; esac
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a workflow ended.
+
+    Attributes:
+        status: act's exit status
+        said: all that it printed
+        asked: the inputs of each action that is stood for, in the order they ran
+        gh: the command lines of gh
+    """
+
+    status: int
+    said: str
+    asked: list[dict[str, str]]
+    gh: list[str]
+
+
+@dataclass(frozen=True)
+class GitHub:
+    """Runs workflows, with a registry of the test's own."""
+
+    scratch: Path
+    registry: str
+
+    def run(self, clone: Path, workflow: str, event: str, attested: bool = True) -> Run:
+        """Run the workflow that an event starts on what is checked out in a clone."""
+        own = self.scratch / f"run-{len(list(self.scratch.iterdir()))}-{clone.name}"
+        (own / "bin").mkdir(parents=True)
+        gh, actions_noted, gh_noted = own / "bin" / "gh", own / "actions", own / "gh-lines"
+        gh.write_text(GH)
+        gh.chmod(0o755)
+        actions_noted.touch()
+        gh_noted.touch()
+        environ = os.environ | {
+            "PATH": f"{gh.parent}:{NODE}:{os.environ['PATH']}",
+            "XDG_CACHE_HOME": str(own / "cache"),
+            "ACTIONS_NOTED": str(actions_noted),
+            "GH_NOTED": str(gh_noted),
+            "ATTESTATION_VERIFIES": "0" if attested else "1",
+        }
+        # What the make that runs the tests tells its own children.
+        environ = {name: value for name, value in environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        done = subprocess.run(
+            [ACT, event, *self._options(clone, workflow)],
+            cwd=clone,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        asked = [json.loads(line) for line in actions_noted.read_text().splitlines()]
+        return Run(done.returncode, done.stdout, asked, gh_noted.read_text().splitlines())
+
+    def _options(self, clone: Path, workflow: str) -> Iterator[str]:
+        yield from ("--workflows", str(WORKFLOWS / workflow))
+        yield from ("--platform", "ubuntu-24.04=-self-hosted")
+        yield from ("--container-daemon-socket", "-")  # nothing runs in containers
+        yield "--use-gitignore=false"  # the packages that the clone was lent are copied too
+        yield from ("--env", f"GITHUB_REPOSITORY={GITHUB_REPOSITORY}")
+        yield from ("--var", f"REGISTRY={self.registry}")
+        for name, commit in _remote_actions(clone):
+            if name != "actions/checkout":
+                stand_in = ACTIONS / ("build-push" if name == "docker/build-push-action" else "recorded")
+                yield from ("--local-repository", f"{name}@{commit}={stand_in}")
+
+    def manifest(self, reference: str) -> dict[str, Any] | None:
+        """Return what the registry has by a reference, if it has it."""
+        asked = subprocess.run(
+            ["docker", "manifest", "inspect", "--insecure", reference], capture_output=True, text=True, check=False
+        )
+        found: dict[str, Any] | None = json.loads(asked.stdout) if asked.returncode == 0 else None
+        return found
+
+
+def _remote_actions(clone: Path) -> set[tuple[str, str]]:
+    texts = [path.read_text() for path in (clone / WORKFLOWS).iterdir()]
+    return {(found["name"], found["commit"]) for text in texts for found in REMOTE_ACTION.finditer(text)}
+
+
+@pytest.fixture
+def github(cluster: Cluster, tmp_path: Path) -> GitHub:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    return GitHub(runs, cluster.registry)
