@@ -27,9 +27,13 @@ lint: ## run the linters alone
 	ruff format --check
 	mypy
 	yamllint --strict .
+	shellcheck .ci/run .ci/restart-runtime tools/*.sh tests/cluster/*.sh
 	hadolint src/api/Dockerfile src/front/Dockerfile
 	actionlint
 	zizmor --offline --persona pedantic --quiet .github
+	check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/incident.yml .github/ISSUE_TEMPLATE/change.yml
 	@mkdir -p .build/rendered
 	@for overlay in deploy/overlays/*; do kubectl kustomize $$overlay > .build/rendered/$${overlay##*/}.yaml; done
 	checkov --config-file .checkov.yaml
@@ -79,9 +83,9 @@ promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
 	@tools/setup.sh deploy
 	@python -m tools promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)")
 
-cluster: ## make a local cluster with kind
-	@tools/setup.sh deploy
-	@python -m tools.cluster
+cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the versions that kind has images of
+	@tools/setup.sh cluster
+	@python -m tools.cluster $(KUBERNETES)
 
 docs: ## write what is made of data in README and docs/
 	@tools/setup.sh deploy

@@ -1,17 +1,21 @@
 """make cluster: a Kubernetes of one's own, by kind, with a registry beside it; for `make deploy` and `make e2e`.
 
-python -m tools.cluster
+    python -m tools.cluster [KUBERNETES]
+
+KUBERNETES is a version, such as 1.36.1, of which kind has a node image; without it, kind takes the newest it knows.
 """
 
+import re
 import subprocess
 import sys
 
 import yaml
 
-from tools.command import FailedError, ask, do, require, require_docker, run_program
+from tools.command import FailedError, Parser, RefusedError, ask, do, require, require_docker, run_program
 from tools.render import REPOSITORY
 
 CONFIG = REPOSITORY / "deploy" / "kind.yaml"
+NODE_IMAGE = "kindest/node"
 REGISTRY = "datapress-registry"
 REGISTRY_IMAGE = "registry:3"
 REGISTRY_PORT = 5001  # not 5000, which macOS keeps for itself
@@ -27,21 +31,27 @@ For make e2e:
 """
 
 
-def cluster() -> None:
+def cluster(kubernetes: str = "") -> None:
     """Make the cluster that deploy/kind.yaml describes, or keep it if it is there, and make it kubectl's current one.
 
+    Args:
+        kubernetes: the version of a new one (1.36.1); empty for kind's own default
+
     Raises:
-        RefusedError: if Docker or kind is missing.
+        RefusedError: if Docker or kind is missing, or that is no version.
         FailedError: if kind or Docker cannot make it.
     """
+    if kubernetes and not re.fullmatch(r"\d+\.\d+\.\d+", kubernetes):
+        raise RefusedError(f"KUBERNETES={kubernetes} is no version: give all three numbers, as in KUBERNETES=1.36.1")
+    image = ["--image", f"{NODE_IMAGE}:v{kubernetes}"] if kubernetes else []
     require_docker()
-    require("kind", "install 0.27 or later (https://kind.sigs.k8s.io/docs/user/quick-start/#installation)")
+    require("kind", "install 0.32 or later (https://kind.sigs.k8s.io/docs/user/quick-start/#installation)")
     name = yaml.safe_load(CONFIG.read_text())["name"]
     if name in _words("kind", "get", "clusters"):
         print(f"The cluster '{name}' is there already: it is kept ('kind delete cluster --name {name}' removes it).")
         do(["kind", "export", "kubeconfig", "--name", name])
     else:
-        do(["kind", "create", "cluster", "--config", CONFIG, "--wait", "120s"])
+        do(["kind", "create", "cluster", "--config", CONFIG, "--wait", "120s", *image])
     start_registry()
     for node in _words("kind", "get", "nodes", "--name", name):
         mirror(node)
@@ -103,5 +113,17 @@ def _words(*command: str) -> list[str]:
     return said.stdout.split()
 
 
+def main() -> None:
+    """Do what the command line says.
+
+    Raises:
+        RefusedError: if it cannot be begun.
+        FailedError: if a step does not succeed.
+    """
+    parser = Parser(prog="python -m tools.cluster", description=__doc__)
+    parser.add_argument("kubernetes", metavar="KUBERNETES", nargs="?", default="", help="its version, such as 1.36.1")
+    cluster(parser.parse_args().kubernetes)
+
+
 if __name__ == "__main__":
-    sys.exit(run_program("cluster", cluster))
+    sys.exit(run_program("cluster", main))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
-#   tools/setup.sh run|deploy|check|test|bench|bench-recette|e2e
+#   tools/setup.sh run|deploy|check|test|bench|bench-recette|cluster|e2e
 # Python packages go to .venv, the programs it builds or unpacks to .build/bin; only Chromium, hunspell and wrk are installed into the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -74,12 +74,14 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
-  test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; make_venv; install_python dev; build_go_tool sigs.k8s.io/kustomize/kustomize/v5
-    apt_install shellcheck shellcheck; build_go_tool github.com/rhysd/actionlint/cmd/actionlint ;;
+  test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
+    make_venv; install_python dev
+    build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint ;;
   bench-recette) make_venv; install_python dev; build_go_tool github.com/tsenart/vegeta/v12 ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python dev ;;
+  cluster) make_venv; install_python dev; build_go_tool sigs.k8s.io/kind ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
-  *) printf 'usage: tools/setup.sh run|deploy|check|test|bench|bench-recette|e2e\n' >&2; exit 2 ;;
+  *) printf 'usage: tools/setup.sh run|deploy|check|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac

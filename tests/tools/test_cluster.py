@@ -25,6 +25,23 @@ def test_a_new_cluster_is_made_as_its_file_says(fakes: Fakes, capsys: pytest.Cap
     assert "REGISTRY=localhost:5001 NODE_ADDRESS=127.0.0.1 HOST_ADDRESS=172.18.0.1" in told
 
 
+def test_its_kubernetes_can_be_chosen(fakes: Fakes) -> None:
+    fakes.add("docker", UP)
+    fakes.add("kind", {"get clusters": (0, ""), "get nodes": (0, "one")})
+    assert run_program("cluster", lambda: cluster("1.34.8")) == 0
+    assert fakes.calls("kind create")[0].endswith(" --image kindest/node:v1.34.8")
+
+
+@pytest.mark.parametrize("version", ["1.34", "v1.34.8", "latest"])
+def test_what_is_no_version_is_refused(fakes: Fakes, capsys: pytest.CaptureFixture[str], version: str) -> None:
+    assert run_program("cluster", lambda: cluster(version)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"cluster: error: KUBERNETES={version} is no version: give all three numbers, as in KUBERNETES=1.36.1"
+    )
+    assert not fakes.calls()
+
+
 def test_every_node_looks_into_the_registry_first(fakes: Fakes) -> None:
     """For what is pushed there by its own name, and for what the overlays name."""
     fakes.add("docker", UP)
@@ -52,7 +69,7 @@ def test_a_cluster_that_is_there_is_kept(fakes: Fakes) -> None:
     [
         ({}, "the command 'docker' is missing: install it"),
         ({"docker": {"version": (1, "Cannot connect")}}, "the Docker daemon does not answer: start it"),
-        ({"docker": UP}, "the command 'kind' is missing: install 0.27 or later"),
+        ({"docker": UP}, "the command 'kind' is missing: install 0.32 or later"),
     ],
 )
 def test_what_is_missing_is_told(
