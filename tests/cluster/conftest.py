@@ -9,6 +9,7 @@ Needs Docker and, in the environment:
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -24,7 +25,7 @@ from tools import figures
 from tools.command import do
 from tools.images import build, images_of
 from tools.probe import answers
-from tools.render import OVERLAYS, Manifest, environments, kubectl, render, render_deployed
+from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, kubectl, render, render_deployed
 
 VARIABLES = ("KUBECONFIG", "REGISTRY", "NODE_ADDRESS", "HOST_ADDRESS")
 DEPLOYMENTS = ["datapress-api", "datapress-front"]
@@ -33,6 +34,8 @@ IMAGE = "python:3.14-slim"  # of pods that are not the product's
 SCRATCH = "datapress-e2e"  # the namespace of most of them
 # Keeps a number under its key of tools/figures.yaml, or shows a text in the table that closes the run.
 Measure = Callable[[str, float | str], None]
+DIAGNOSE = Path(__file__).with_name("diagnose.sh")
+DIAGNOSIS = REPOSITORY / ".build" / "diagnosis"  # e2e.yml keeps it as an artifact
 MEASURES = pytest.StashKey["Measures"]()
 
 
@@ -318,6 +321,13 @@ def pytest_runtest_makereport(
     if call.when == "call" and MEASURES in item.config.stash:
         item.config.stash[MEASURES].end_test(report.passed)
     return report
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Keep what the cluster knows when a test fails; afterwards the fixtures take it away."""
+    if os.environ.get("KUBECONFIG"):
+        name = re.sub(r"[^\w.-]+", "-", node.name)
+        subprocess.run([DIAGNOSE, DIAGNOSIS / name], check=False, timeout=60)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
