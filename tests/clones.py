@@ -9,6 +9,11 @@ from tools.render import REPOSITORY, VENV_BIN
 # Who commits in them.
 IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
+STAMPS = {".installed", ".built"}
+PRODUCTS = {"rendered", "diagnosis"}  # of .build; a clone makes its own
+# What the packages of requirements/dev.txt, which the tests run with, contain as well.
+OF_DEV = {".venv": {"run.installed", "check.installed"}, ".build": set[str]()}
+
 
 def make_origin(directory: Path) -> Path:
     """Make a bare repository whose main is what is committed here."""
@@ -28,17 +33,20 @@ def make_clone(origin: Path, path: Path) -> Path:
 
 
 def lend_packages(clone: Path) -> None:
-    """Give a clone the packages of this one."""
-    own = clone / ".venv"
-    own.mkdir()
-    for lent in VENV_BIN.parent.iterdir():
-        if lent.suffix != ".installed":
+    """Give a clone what tools/setup.sh has installed and built here."""
+    for directory in (VENV_BIN.parent, REPOSITORY / ".build"):
+        own = clone / directory.name
+        own.mkdir()
+        for lent in directory.iterdir():
+            if lent.suffix in STAMPS or lent.name in PRODUCTS:
+                continue
             (own / lent.name).symlink_to(lent)
-    stamp = own / "run.installed"
-    stamp.touch()
-    # Newer than the lock, whatever order a copy writes its files in.
-    later = stamp.stat().st_mtime + 3600
-    os.utime(stamp, (later, later))
+        for stamp in {lent.name for lent in directory.iterdir() if lent.suffix in STAMPS} | OF_DEV[directory.name]:
+            path = own / stamp
+            path.touch()
+            # Newer than what it is compared with, in whatever order a copy writes its files.
+            later = path.stat().st_mtime + 3600
+            os.utime(path, (later, later))
 
 
 def git(directory: Path, *arguments: str | Path) -> str:

@@ -18,6 +18,7 @@ GRANTS = {
     ("build-front.yml", "image"): {"packages", "id-token", "attestations"},
     ("build-api.yml", "promote"): {"contents"},
     ("build-front.yml", "promote"): {"contents"},
+    ("checks.yml", "comment"): {"pull-requests"},
 }
 
 

@@ -29,8 +29,17 @@ GITHUB_REPOSITORY = "DataPress/datapress"
 REMOTE_ACTION = re.compile(r"uses: (?P<name>(?!\./)[^@\s]+)@(?P<commit>[0-9a-f]{40})")
 GH = """#!/bin/sh
 echo "$*" >> "$GH_NOTED"
-case "$*" in "attestation verify "*) exit "$ATTESTATION_VERIFIES" ;; esac
+case "$*" in
+  "attestation verify "*) exit "$ATTESTATION_VERIFIES" ;;
+  "api --paginate "*) echo "$EARLIER_COMMENT" ;;
+  *" body=@comment.md "*) cp comment.md "$GH_NOTED.body" ;;
+esac
 """
+STAND_INS = {
+    "docker/build-push-action": "build-push",
+    "actions/upload-artifact": "upload-artifact",
+    "actions/download-artifact": "download-artifact",
+}
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,14 @@ class Run:
         said: all that it printed
         asked: the inputs of each action that is stood for, in the order they ran
         gh: the command lines of gh
+        comment: what gh was given as a comment's text
     """
 
     status: int
     said: str
     asked: list[dict[str, str]]
     gh: list[str]
+    comment: str
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,19 @@ class GitHub:
     scratch: Path
     registry: str
 
-    def run(self, clone: Path, workflow: str, event: str, attested: bool = True) -> Run:
-        """Run the workflow that an event starts on what is checked out in a clone."""
+    def run(
+        self, clone: Path, workflow: str, event: str, payload: Any = None, job: str = "", **environment: str
+    ) -> Run:
+        """Run the workflow that an event starts on what is checked out in a clone.
+
+        Args:
+            clone: its HEAD is what checkout gives
+            workflow: the name of its file
+            event: push, pull_request
+            payload: what GitHub says of the event
+            job: the only one to run, with those that it needs
+            environment: more of what the steps find, and gh: ATTESTATION_VERIFIES, its exit status; EARLIER_COMMENT
+        """
         own = self.scratch / f"run-{len(list(self.scratch.iterdir()))}-{clone.name}"
         (own / "bin").mkdir(parents=True)
         gh, actions_noted, gh_noted = own / "bin" / "gh", own / "actions", own / "gh-lines"
@@ -71,14 +93,17 @@ class GitHub:
             "XDG_CACHE_HOME": str(own / "cache"),
             "ACTIONS_NOTED": str(actions_noted),
             "GH_NOTED": str(gh_noted),
-            "ATTESTATION_VERIFIES": "0" if attested else "1",
+            "ARTIFACTS": str(own),
+            "ATTESTATION_VERIFIES": "0",
+            "EARLIER_COMMENT": "",
         }
+        (own / "event.json").write_text(json.dumps(payload or {}))
         # What the make that runs the tests tells its own children.
         environ = {name: value for name, value in environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         done = subprocess.run(
-            [ACT, event, *self._options(clone, workflow)],
+            [ACT, event, "--eventpath", own / "event.json", *self._options(clone, workflow, job)],
             cwd=clone,
-            env=environ,
+            env=environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -86,10 +111,14 @@ class GitHub:
             check=False,
         )
         asked = [json.loads(line) for line in actions_noted.read_text().splitlines()]
-        return Run(done.returncode, done.stdout, asked, gh_noted.read_text().splitlines())
+        body = gh_noted.with_suffix(".body")
+        comment = body.read_text() if body.exists() else ""
+        return Run(done.returncode, done.stdout, asked, gh_noted.read_text().splitlines(), comment)
 
-    def _options(self, clone: Path, workflow: str) -> Iterator[str]:
+    def _options(self, clone: Path, workflow: str, job: str) -> Iterator[str]:
         yield from ("--workflows", str(WORKFLOWS / workflow))
+        if job:
+            yield from ("--job", job)
         yield from ("--platform", "ubuntu-24.04=-self-hosted")
         yield from ("--container-daemon-socket", "-")  # nothing runs in containers
         yield "--use-gitignore=false"  # the packages that the clone was lent are copied too
@@ -97,8 +126,7 @@ class GitHub:
         yield from ("--var", f"REGISTRY={self.registry}")
         for name, commit in _remote_actions(clone):
             if name != "actions/checkout":
-                stand_in = ACTIONS / ("build-push" if name == "docker/build-push-action" else "recorded")
-                yield from ("--local-repository", f"{name}@{commit}={stand_in}")
+                yield from ("--local-repository", f"{name}@{commit}={ACTIONS / STAND_INS.get(name, 'recorded')}")
 
     def manifest(self, reference: str) -> dict[str, Any] | None:
         """Return what the registry has by a reference, if it has it."""

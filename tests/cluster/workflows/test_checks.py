@@ -1,0 +1,67 @@
+"""The workflow of checks: its tests, its preview, and who gets a comment."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.clones import git, make_clone, make_origin
+from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, GitHub
+from tools.render import OVERLAYS, REPOSITORY
+
+CONFIG = OVERLAYS.relative_to(REPOSITORY) / "recette" / "config.json"
+EARLIER = "https://api.example/comments/7"
+
+
+@pytest.fixture
+def proposal(tmp_path: Path) -> Path:
+    """A clone at a commit that changes recette's banner."""
+    clone = make_clone(make_origin(tmp_path), tmp_path / "proposal")
+    config = json.loads((clone / CONFIG).read_text())
+    (clone / CONFIG).write_text(json.dumps({**config, "banner": "Une autre bannière"}))
+    git(clone, "commit", "--quiet", "--all", "--message=another banner")
+    return clone
+
+
+def pull_request(repository: str) -> dict[str, object]:
+    head = {"ref": "proposal", "repo": {"full_name": repository}}
+    return {"number": 7, "pull_request": {"number": 7, "head": head, "base": {"ref": "main"}}}
+
+
+@pytest.mark.timeout(300)
+def test_a_pull_request_is_tested_and_gets_one_comment(github: GitHub, proposal: Path) -> None:
+    event = pull_request(GITHUB_REPOSITORY)
+    # The linters, and a few tests: all of them run here already.
+    run = github.run(proposal, "checks.yml", "pull_request", event, PYTEST_ADDOPTS="tests/workflows/test_loop.py")
+    assert run.status == 0, run.said
+    assert "6 passed" in run.said
+    assert run.comment.startswith("<!-- preview -->\n## The overlays\n")
+    assert "nothing to correct" in run.comment
+    assert "Une autre bannière" in run.comment
+    (written,) = [line for line in run.gh if "body=@" in line]
+    assert written.startswith(f"api --method POST repos/{GITHUB_REPOSITORY}/issues/7/comments ")
+
+
+def test_the_next_push_writes_the_comment_anew(github: GitHub, proposal: Path) -> None:
+    event = pull_request(GITHUB_REPOSITORY)
+    run = github.run(proposal, "checks.yml", "pull_request", event, "comment", EARLIER_COMMENT=EARLIER)
+    assert run.status == 0, run.said
+    (written,) = [line for line in run.gh if "body=@" in line]
+    assert written.startswith(f"api --method PATCH {EARLIER} ")
+
+
+def test_a_fork_gets_its_preview_without_a_comment(github: GitHub, proposal: Path) -> None:
+    run = github.run(proposal, "checks.yml", "pull_request", pull_request("somebody/datapress"), "comment")
+    assert run.status == 0, run.said
+    assert "Success - Main Check the overlays, and say what changes" in run.said
+    assert not [line for line in run.gh if line.startswith("api")]
+
+
+def test_a_broken_overlay_fails_and_is_told_in_the_comment(github: GitHub, proposal: Path) -> None:
+    kustomization = proposal / CONFIG.with_name("kustomization.yaml")
+    kustomization.write_text(kustomization.read_text().replace("node-port.yaml", "no-such-file.yaml"))
+    git(proposal, "commit", "--quiet", "--all", "--message=a broken overlay")
+    run = github.run(proposal, "checks.yml", "pull_request", pull_request(GITHUB_REPOSITORY), "comment")
+    assert run.status != 0
+    assert "Failure - Main Check the overlays, and say what changes" in run.said
+    assert "no-such-file.yaml" in run.comment
