@@ -1,0 +1,44 @@
+"""The commands of the README and of the documents that need a cluster, run as they stand there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clones import git, make_clone, make_origin
+from tests.cluster.conftest import Release
+from tests.docs.commands import commands, run
+from tools.images import images_of
+from tools.render import OVERLAYS, render
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    return make_clone(make_origin(tmp_path), tmp_path / "clone")
+
+
+@pytest.fixture
+def recette_restored(recette: Release) -> Iterator[Release]:
+    """The recette environment, put back as the repository has it after the test."""
+    yield recette
+    recette.cluster.kubectl("apply", "-k", OVERLAYS / "recette")
+    recette.cluster.wait_for_rollout(recette.namespace)
+
+
+@pytest.mark.timeout(240)
+def test_two_more_to_recette(recette_restored: Release, clone: Path) -> None:
+    told = run(commands("README.md", "Run it", 1), clone, ASSUME_YES="1")
+    assert json.loads(told.splitlines()[-1])["service"] == "api"
+    revision = git(clone, "rev-parse", "HEAD")
+    for image in images_of(render(OVERLAYS / "recette")):
+        name = f"datapress-{image.context.name}"
+        images = {pod["spec"]["containers"][0]["image"] for pod in recette_restored.pods(name)}
+        assert all(f":sha-{revision}@sha256:" in image for image in images), images
+
+
+def test_preview_asks_the_cluster(recette: Release, clone: Path) -> None:
+    config = clone / OVERLAYS.relative_to(OVERLAYS.parents[1]) / recette.name / "config.json"
+    config.write_text(config.read_text().replace("Environnement de recette", "Autre bannière"))
+    told = run(commands("docs/runbooks/previsualiser.md", "Avec un accès au cluster"), clone)
+    assert "+ Autre bannière" in " ".join(told.split())
