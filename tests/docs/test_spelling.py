@@ -1,4 +1,4 @@
-"""The French that readers and users see is spelt right: docs/, the page, its settings, and labels of figures."""
+"""The French of docs/, of the presentation, of the page, its settings and the labels of figures is spelt right."""
 
 import json
 import re
@@ -7,13 +7,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from pptx import Presentation
 
+from tests.docs.deck import runs
 from tests.docs.reading import IMAGE, TEXT, pieces
 from tests.docs.spelling import is_listed, unknown, words
 from tools import pages
 from tools.environments import PAGE as NAMES_AND_VALUES
 from tools.figures import FIGURES
 from tools.render import OVERLAYS, REPOSITORY
+from tools.slides.design import CODE_FONT
+from tools.slides.source import PRESENTATION
 
 LIST = Path(__file__).with_name("mots.txt")
 DOCS = REPOSITORY / "docs"
@@ -58,6 +62,15 @@ def of_script(path: Path) -> Iterator[Text]:
                 yield f"{path.relative_to(REPOSITORY)}:{number}", text
 
 
+def of_presentation() -> Iterator[Text]:
+    deck = Presentation(str(PRESENTATION))
+    for where, _, _, run in runs(deck):
+        if run.font.name != CODE_FONT:
+            yield f"presentation {where.partition(':')[0]}", run.text
+    for number, slide in enumerate(deck.slides, 1):
+        yield f"presentation {number}, notes", slide.notes_slide.notes_text_frame.text
+
+
 def texts() -> Iterator[Text]:
     for path in pages.pages():
         # Of that page, the table has names and values of manifests.
@@ -66,6 +79,7 @@ def texts() -> Iterator[Text]:
     for path in sorted(SITE.glob("*.html")):
         yield from of_site(path)
     yield from of_script(SITE / "app.js")
+    yield from of_presentation()
     for path in sorted(OVERLAYS.glob("*/config.json")):
         yield from ((str(path.relative_to(REPOSITORY)), value) for value in json.loads(path.read_text()).values())
     yield from ((f"figure {key}", re.sub("`.*?`", "", figure.label_fr)) for key, figure in FIGURES.items())

@@ -1,0 +1,53 @@
+"""What docs/presentation/presentation.yaml says, with figures and names in their places."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.pages import value
+from tools.render import REPOSITORY
+
+DIRECTORY = REPOSITORY / "docs" / "presentation"
+SOURCE = DIRECTORY / "presentation.yaml"
+PRESENTATION = SOURCE.with_suffix(".pptx")
+PDF = SOURCE.with_suffix(".pdf")
+_NAME = re.compile(r"\{([a-z][\w.-]*)\}")
+# What French typography keeps on the line of the word before or after it.
+_BEFORE = re.compile(r" (?=[:;?!»])")
+_AFTER = re.compile(r"(?<=«) ")
+_APOSTROPHE = re.compile(r"(?<=\w)'(?=[\w«])")
+_CODE = re.compile(r"(`[^`]*`)")
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def filled(node: Any) -> Any:
+    """Return a part of the source with its names replaced and its spaces as French sets them.
+
+    Raises:
+        RefusedError: if there is nothing of such a name.
+    """
+    if isinstance(node, dict):
+        return {key: filled(part) for key, part in node.items()}
+    if isinstance(node, list):
+        return [filled(part) for part in node]
+    if isinstance(node, str):
+        text = _NAME.sub(lambda found: value(found[1]), node)
+        parts = _CODE.split(text)
+        return "".join(part if number % 2 else _typeset(part) for number, part in enumerate(parts))
+    return node
+
+
+def _typeset(text: str) -> str:
+    return _APOSTROPHE.sub("’", _AFTER.sub(NO_BREAK, _BEFORE.sub(NO_BREAK, text)))
+
+
+def load(path: Path = SOURCE) -> dict[str, Any]:
+    """Return the whole presentation.
+
+    Raises:
+        RefusedError: if it asks for a figure or a value that there is not.
+    """
+    found: dict[str, Any] = filled(yaml.safe_load(path.read_text()))
+    return found
