@@ -87,11 +87,12 @@ cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the vers
 	@tools/setup.sh cluster
 	@python -m tools.cluster $(KUBERNETES)
 
-docs: ## write what is made of data in README and docs/
-	@tools/setup.sh deploy
+docs: ## write what is made of data in README and docs/, and build the documents that are files
+	@tools/setup.sh docs
 	@python -m tools.flows
 	@python -m tools environments --write >/dev/null
 	@python -m tools.pages
+	@python -m tools.slides
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file
@@ -99,6 +100,7 @@ lock: ## pin the Python packages anew, after an edit of a .in file
 	$(LOCK) requirements/dev.in -c src/api/requirements.txt -o requirements/dev.txt
 	$(LOCK) requirements/run.in -c requirements/dev.txt -o requirements/run.txt
 	$(LOCK) requirements/check.in -c requirements/dev.txt -o requirements/check.txt
+	$(LOCK) requirements/docs.in -c requirements/dev.txt -o requirements/docs.txt
 
 clean: ## remove what the targets above installed and built
 	rm -rf .venv .build

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
-#   tools/setup.sh run|deploy|check|test|bench|bench-recette|cluster|e2e
-# Python packages go to .venv, the programs it builds or unpacks to .build/bin; only Chromium, hunspell and wrk are installed into the system.
+#   tools/setup.sh run|deploy|check|docs|test|bench|bench-recette|cluster|e2e
+# Python packages go to .venv, the programs it builds or unpacks to .build/bin; only what apt has (Chromium, LibreOffice, hunspell, npm, wrk)
+# is installed into the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=.build/bin
@@ -58,6 +59,17 @@ install_python() {
   touch "$stamp"
 }
 
+# Chromium draws Mermaid's diagrams: the system's, so none is downloaded.
+install_mermaid() {
+  local lock=tools/diagrams/package-lock.json into=.build/mermaid
+  [ "$into/.installed" -nt "$lock" ] && return
+  say "installing the npm packages of $lock"
+  mkdir -p "$into"
+  cp tools/diagrams/package*.json "$into"
+  npm ci --prefix "$into" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+  touch "$into/.installed"
+}
+
 # build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go that requirements/dev.txt carries, so
 # that everyone builds it alike.
 build_go_tool() {
@@ -74,6 +86,9 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
+  docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
+    apt_install soffice libreoffice-impress
+    make_venv; install_python docs; install_mermaid ;;
   test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
     make_venv; install_python dev
     build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint ;;
@@ -83,5 +98,5 @@ case $what in
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
-  *) printf 'usage: tools/setup.sh run|deploy|check|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
+  *) printf 'usage: tools/setup.sh run|deploy|check|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac
