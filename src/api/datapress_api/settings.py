@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-ENVIRONMENTS = ("dev", "recette", "production")
+ENVIRONMENT = re.compile("[a-z][a-z0-9-]{0,30}")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DUMMY_PREFIX = "demo-"
+PRODUCTION_PREFIX = "prod"  # prod, production, production-eu
 HIGHEST_PORT = 65535
 
 
@@ -20,7 +21,7 @@ class Settings:
     """The API's settings, all of them checked.
 
     Attributes:
-        environment: Where this runs, one of `ENVIRONMENTS`.
+        environment: Where this runs, a name that `ENVIRONMENT` matches.
         db_password: The database's password; kept out of `repr`, so that no log or traceback shows it.
         version: The release, as the image's build named it.
         revision: The Git commit that the image was built from.
@@ -47,7 +48,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         SettingsError: if any is missing or wrong; it names all of them at once.
     """
     reader = _Reader(environ)
-    environment = reader.choice("APP_ENV", ENVIRONMENTS)
+    environment = reader.environment("APP_ENV")
     settings = Settings(
         environment=environment,
         db_password=reader.password("DB_PASSWORD", environment),
@@ -81,6 +82,13 @@ class _Reader:
             self.errors.append(f"{name} {_holds(value)}: it must be one of {', '.join(allowed)}")
         return value
 
+    def environment(self, name: str) -> str:
+        """Any name: an image that knew its environments would have to be built anew for another."""
+        value = self.text(name, "")
+        if not ENVIRONMENT.fullmatch(value):
+            self.errors.append(f"{name} {_holds(value)}: it must be a name such as dev, of a-z, 0-9 and '-'")
+        return value
+
     def port(self, name: str, default: int) -> int:
         value = self.text(name, str(default))
         if not re.fullmatch("[0-9]{1,5}", value) or not 0 < int(value) <= HIGHEST_PORT:
@@ -101,7 +109,7 @@ class _Reader:
         value = self.text(name, "")
         if not value:
             self.errors.append(f"{name} is not set: it must hold the database's password")
-        if value.startswith(DUMMY_PREFIX) and environment == "production":
+        if value.startswith(DUMMY_PREFIX) and environment.startswith(PRODUCTION_PREFIX):
             self.errors.append(f"{name} holds a dummy ({DUMMY_PREFIX}…): in production it must hold a real password")
         return value
 
