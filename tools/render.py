@@ -13,7 +13,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OVERLAYS = REPOSITORY / "deploy" / "overlays"
-APPLICATION = REPOSITORY / "argocd" / "application.yaml"
+APPLICATION = REPOSITORY / "argocd" / "application.yaml"  # the one that names the repository
 VENV_BIN = Path(sys.executable).parent
 
 Manifest = dict[str, Any]
@@ -66,14 +66,23 @@ def render(directory: Path) -> list[Manifest]:
     return [document for document in yaml.safe_load_all(kustomize(directory)) if document]
 
 
+def followed() -> dict[str, Mapping[str, Any]]:
+    """Return the environments that Argo CD follows, each with the source in its Application."""
+    documents = [
+        one for file in sorted(APPLICATION.parent.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())
+    ]
+    sources = [one["spec"]["source"] for one in documents if one["kind"] == "Application"]
+    return {Path(source["path"]).name: source for source in sources}
+
+
 def render_deployed(environment: str) -> list[Manifest]:
     """Return the objects of an environment as it is deployed: Argo CD adds components to the overlay that it follows.
 
     Raises:
         RenderError: if Kustomize refuses it.
     """
-    source = yaml.safe_load(APPLICATION.read_text())["spec"]["source"]
-    if REPOSITORY / source["path"] != OVERLAYS / environment:
+    source = followed().get(environment)
+    if source is None:
         return render(OVERLAYS / environment)
     with TemporaryDirectory() as directory:
         copy = Path(directory)

@@ -193,8 +193,8 @@ def _apply(cluster: Cluster, *manifests: Manifest) -> None:
 
 def _platform(scratch: Path) -> Path:
     """Return the platform's policies, bound to this test's namespace and to no other."""
-    path = "/spec/matchResources/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"
-    patch = yaml.safe_dump([{"op": "replace", "path": path, "value": NAMESPACE}])
+    path = "/spec/matchResources/namespaceSelector/matchExpressions/0/values"
+    patch = yaml.safe_dump([{"op": "replace", "path": path, "value": [NAMESPACE]}])
     bound = scratch / "bound"
     bound.mkdir()
     _write(

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, render, render_deployed
+from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, followed, render, render_deployed
 
 API = "datapress-api"
 FRONT = "datapress-front"
 ARGOCD = "argocd"
-SYNCED = "synced"
+SYNCED = {f"synced-{name}": name for name in followed()}  # as Argo CD renders it → its name
 SUPPORTED = ["1.34.0", "1.37.0"]  # versions of Kubernetes: the oldest (preStop sleep is stable there) and the newest
 
 
@@ -57,9 +57,9 @@ def unhashed(manifest: Manifest) -> str:
 
 @cache
 def rendered(name: str) -> list[Manifest]:
-    """The objects of an overlay, of argocd/, or of recette as Argo CD renders it; tests/mutants changes them here."""
-    if name == SYNCED:
-        return render_deployed("recette")
+    """The objects of argocd/, or of an overlay, also as Argo CD renders it; tests/mutants changes them here."""
+    if name in SYNCED:
+        return render_deployed(SYNCED[name])
     return render(REPOSITORY / ARGOCD if name == ARGOCD else OVERLAYS / name)
 
 
@@ -74,21 +74,23 @@ def recette() -> Environment:
     return Environment("recette", tuple(rendered("recette")))
 
 
-@pytest.fixture
-def dev() -> Environment:
-    return Environment("dev", tuple(rendered("dev")))
+@pytest.fixture(params=SYNCED)
+def synced(request: pytest.FixtureRequest) -> Environment:
+    """Each overlay that Argo CD follows, as it renders it."""
+    return Environment(SYNCED[request.param], tuple(rendered(request.param)))
 
 
 @pytest.fixture
-def synced() -> Environment:
-    """The overlay as Argo CD renders it."""
-    return Environment("recette", tuple(rendered(SYNCED)))
+def overlay(synced: Environment) -> Environment:
+    """The same overlay without what Argo CD adds."""
+    return Environment(synced.name, tuple(rendered(synced.name)))
 
 
 @pytest.fixture
-def argocd() -> Mapping[str, Manifest]:
+def argocd() -> Mapping[str, list[Manifest]]:
     """The objects of argocd/, by their kinds."""
-    return {manifest["kind"]: manifest for manifest in rendered(ARGOCD)}
+    kinds = [manifest["kind"] for manifest in rendered(ARGOCD)]
+    return {kind: [manifest for manifest in rendered(ARGOCD) if manifest["kind"] == kind] for kind in kinds}
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import kubernetes_validate
+import pytest
 
 from tests.deploy.conftest import SUPPORTED, Environment
-from tools.render import OVERLAYS, REPOSITORY, Manifest
+from tools.render import OVERLAYS, REPOSITORY, Manifest, followed
 
-NAMESPACE = "datapress-recette"
 CLUSTER = "https://kubernetes.default.svc"
 HOOK = {
     "argocd.argoproj.io/hook": "PostSync",
@@ -18,23 +18,32 @@ API_VERSION = "argoproj.io/v1alpha1"
 SMOKE_TEST = OVERLAYS.parent / "components" / "smoke-test"
 
 
-def test_application(argocd: Mapping[str, Manifest]) -> None:
-    application = argocd["Application"]
+def test_argo_cd_follows_recette(argocd: Mapping[str, list[Manifest]]) -> None:
+    assert "recette" in followed()
+    assert len(argocd["Application"]) == len(followed())
+
+
+@pytest.mark.parametrize("name", followed())
+def test_application(argocd: Mapping[str, list[Manifest]], name: str) -> None:
+    namespace = f"datapress-{name}"
+    (application,) = [one for one in argocd["Application"] if one["metadata"]["name"] == namespace]
+    (project,) = argocd["AppProject"]
     assert application["apiVersion"] == API_VERSION
     assert application["metadata"] == {
-        "name": NAMESPACE,
+        "name": namespace,
         "namespace": "argocd",
         "annotations": {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"},
         "finalizers": ["resources-finalizer.argocd.argoproj.io"],
     }
     spec = application["spec"]
-    assert spec["project"] == argocd["AppProject"]["metadata"]["name"]
+    assert spec["project"] == project["metadata"]["name"]
+    assert [spec["source"]["repoURL"]] == project["spec"]["sourceRepos"]
     assert spec["revisionHistoryLimit"] == 5
     assert spec["source"]["targetRevision"] == "main"
-    assert REPOSITORY / spec["source"]["path"] == OVERLAYS / "recette"
-    components = [OVERLAYS / "recette" / path for path in spec["source"]["kustomize"]["components"]]
+    assert REPOSITORY / spec["source"]["path"] == OVERLAYS / name
+    components = [OVERLAYS / name / path for path in spec["source"]["kustomize"]["components"]]
     assert [path.resolve() for path in components] == [SMOKE_TEST]
-    assert spec["destination"] == {"server": CLUSTER, "namespace": NAMESPACE}
+    assert spec["destination"] == {"server": CLUSTER, "namespace": namespace}
     assert spec["syncPolicy"] == {
         "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
         "retry": {"limit": 5, "refresh": True, "backoff": {"duration": "5s", "factor": 2, "maxDuration": "1m"}},
@@ -47,17 +56,18 @@ def test_application(argocd: Mapping[str, Manifest]) -> None:
     }
 
 
-def test_project_allows_this_repository_this_namespace_and_the_kinds_in_use(
-    synced: Environment, argocd: Mapping[str, Manifest]
+def test_project_allows_this_repository_these_namespaces_and_the_kinds_in_use(
+    synced: Environment, argocd: Mapping[str, list[Manifest]]
 ) -> None:
-    project = argocd["AppProject"]
+    (project,) = argocd["AppProject"]
+    namespaces = [f"datapress-{name}" for name in followed()]
     assert project["apiVersion"] == API_VERSION
     assert project["metadata"] == {"name": "datapress", "namespace": "argocd"}
     spec = project["spec"]
     assert spec["description"]
-    assert spec["sourceRepos"] == [argocd["Application"]["spec"]["source"]["repoURL"]]
-    assert spec["destinations"] == [{"server": CLUSTER, "namespace": NAMESPACE}]
-    assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": NAMESPACE}]
+    assert len(spec["sourceRepos"]) == 1
+    assert spec["destinations"] == [{"server": CLUSTER, "namespace": one} for one in namespaces]
+    assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": one} for one in namespaces]
     allowed = [(item["group"], item["kind"]) for item in spec["namespaceResourceWhitelist"]]
     used = {
         (manifest["apiVersion"].rpartition("/")[0], manifest["kind"])
@@ -68,34 +78,35 @@ def test_project_allows_this_repository_this_namespace_and_the_kinds_in_use(
     assert spec["orphanedResources"] == {"warn": True}
 
 
-def test_the_repository_stands_in_one_place(argocd: Mapping[str, Manifest]) -> None:
-    url = argocd["Application"]["spec"]["source"]["repoURL"]
+def test_the_repository_stands_in_one_place(argocd: Mapping[str, list[Manifest]]) -> None:
+    (url,) = argocd["AppProject"][0]["spec"]["sourceRepos"]
     naming = [path.name for path in (REPOSITORY / "argocd").iterdir() if url in path.read_text()]
     assert naming == ["application.yaml"]
 
 
-def test_namespace_comes_first_and_is_never_pruned(recette: Environment) -> None:
-    assert recette.get("Namespace", NAMESPACE)["metadata"]["annotations"] == {
+@pytest.mark.parametrize("environment", followed(), indirect=True)
+def test_namespace_comes_first_and_is_never_pruned(environment: Environment) -> None:
+    assert environment.get("Namespace", environment.namespace)["metadata"]["annotations"] == {
         "argocd.argoproj.io/sync-wave": "-1",
         "argocd.argoproj.io/sync-options": "Prune=false",
     }
 
 
-def test_argo_cd_deploys_the_overlay_and_the_smoke_test(synced: Environment, recette: Environment) -> None:
-    added = [manifest for manifest in synced.objects if manifest not in recette.objects]
-    assert len(synced.objects) == len(recette.objects) + len(added)
+def test_argo_cd_deploys_the_overlay_and_the_smoke_test(synced: Environment, overlay: Environment) -> None:
+    added = [manifest for manifest in synced.objects if manifest not in overlay.objects]
+    assert len(synced.objects) == len(overlay.objects) + len(added)
     assert sorted((manifest["kind"], manifest["metadata"]["name"]) for manifest in added) == [
         ("ConfigMap", "datapress-smoke"),
         ("Job", "datapress-smoke"),
         ("NetworkPolicy", "datapress-smoke"),
     ]
     for manifest in added:
-        assert manifest["metadata"]["namespace"] == NAMESPACE
+        assert manifest["metadata"]["namespace"] == synced.namespace
         kubernetes_validate.validate(manifest, SUPPORTED[0], strict=True)
 
 
 def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
-    synced: Environment, recette: Environment
+    synced: Environment, overlay: Environment
 ) -> None:
     job = synced.get("Job", "datapress-smoke")
     assert job["metadata"]["annotations"] == HOOK
@@ -105,7 +116,7 @@ def test_smoke_test_runs_after_each_sync_and_tests_the_image_deployed(
     }
     container = _container(job)
     assert container["name"] == "smoke"
-    assert container["image"] == recette.container("datapress-api")["image"]
+    assert container["image"] == overlay.container("datapress-api")["image"]
     assert container["command"] == ["python", "/opt/smoke/smoke.py"]
     assert container["volumeMounts"] == [{"name": "script", "mountPath": "/opt/smoke", "readOnly": True}]
     script = synced.get("ConfigMap", "datapress-smoke")
@@ -155,9 +166,9 @@ def test_smoke_test_reaches_the_front_and_dns_only(synced: Environment) -> None:
     assert to_dns == synced.get("NetworkPolicy", "datapress-front")["spec"]["egress"][1]
 
 
-def test_the_overlay_alone_has_no_job(recette: Environment) -> None:
+def test_an_overlay_alone_has_no_job(environment: Environment) -> None:
     """A Job's pod cannot be changed: the second `kubectl apply -k` would fail."""
-    assert recette.of_kind("Job") == []
+    assert environment.of_kind("Job") == []
 
 
 def _container(job: Manifest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.test_admission import REFUSED
 from tests.deploy.conftest import SUPPORTED, Environment
-from tools.render import OVERLAYS, Manifest, render
+from tools.render import OVERLAYS, Manifest, followed, render
 
 PLATFORM = OVERLAYS.parent / "platform"
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -36,6 +36,12 @@ def named(kind: str) -> dict[str, Manifest]:
     return {manifest["metadata"]["name"]: manifest["spec"] for manifest in platform() if manifest["kind"] == kind}
 
 
+def judged() -> Manifest:
+    """Return the selector of the namespaces of what Argo CD follows, in the order of argocd/."""
+    namespaces = [f"datapress-{name}" for name in followed()]
+    return {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]}
+
+
 def test_each_rule_has_a_policy_and_a_binding_and_nothing_else_is_there() -> None:
     names = [f"datapress-{rule}" for rule in RULES]
     assert sorted(path.name for path in PLATFORM.iterdir() if path.is_dir()) == RULES
@@ -51,24 +57,22 @@ def test_schema_accepts_every_object(version: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_binding_denies_in_the_namespace_of_recette_alone(recette: Environment, rule: str) -> None:
+def test_binding_denies_in_what_argo_cd_follows_and_nowhere_else(rule: str) -> None:
     binding = named(BINDING)[f"datapress-{rule}"]
     assert binding["policyName"] == f"datapress-{rule}"
     assert binding["validationActions"] == ["Deny"]
-    expected: dict[str, Any] = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": recette.namespace}}
-    }
+    expected: dict[str, Any] = {"namespaceSelector": judged()}
     if rule == "images-by-digest":
         expected["excludeResourceRules"] = [DEBUG]
     assert binding["matchResources"] == expected
 
 
-def test_debugging_is_warned_of_and_recorded(recette: Environment) -> None:
+def test_debugging_is_warned_of_and_recorded() -> None:
     assert named(BINDING)["datapress-images-by-digest-debug"] == {
         "policyName": "datapress-images-by-digest",
         "validationActions": ["Warn", "Audit"],
         "matchResources": {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": recette.namespace}},
+            "namespaceSelector": judged(),
             "resourceRules": [DEBUG],
         },
     }

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from tests.deploy.conftest import API, FRONT, Environment
+from tools.render import followed
 
 HTTP = {"port": "http", "protocol": "TCP"}
 
@@ -30,9 +33,10 @@ def test_the_metrics_port_is_on_no_service(environment: Environment) -> None:
     assert targets == {"http"}
 
 
-def test_network_policies(recette: Environment) -> None:
+@pytest.mark.parametrize("environment", followed(), indirect=True)
+def test_network_policies(environment: Environment) -> None:
     """The whole set, word for word: default deny both ways, then the four edges and no other."""
-    policies = {policy["metadata"]["name"]: policy["spec"] for policy in recette.of_kind("NetworkPolicy")}
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in environment.of_kind("NetworkPolicy")}
     both = ["Ingress", "Egress"]
     assert policies == {
         "default-deny": {"podSelector": {}, "policyTypes": both},
@@ -67,14 +71,15 @@ def test_network_policies(recette: Environment) -> None:
     }
 
 
-def test_a_drain_takes_one_pod_at_a_time(recette: Environment) -> None:
-    budgets = {budget["metadata"]["name"]: budget["spec"] for budget in recette.of_kind("PodDisruptionBudget")}
+@pytest.mark.parametrize("environment", followed(), indirect=True)
+def test_a_drain_takes_one_pod_at_a_time(environment: Environment) -> None:
+    budgets = {budget["metadata"]["name"]: budget["spec"] for budget in environment.of_kind("PodDisruptionBudget")}
     assert budgets == {
         name: {"selector": _labels(name), "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
         for name in (API, FRONT)
     }
     for name in budgets:
-        assert recette.get("Deployment", name)["spec"]["replicas"] >= 2
+        assert environment.get("Deployment", name)["spec"]["replicas"] >= 2
 
 
 def _labels(name: str) -> dict[str, Any]:

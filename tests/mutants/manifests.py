@@ -26,7 +26,7 @@ EQUIVALENT = {
 
 def mutants() -> Iterator[Mutant]:
     """Make every mutant of every rendering."""
-    for name in (*environments(), SYNCED, ARGOCD):
+    for name in (*environments(), *SYNCED, ARGOCD):
         objects = rendered(name)
         judge = partial(_looks_at, name)
         for index, manifest in enumerate(objects):
@@ -44,8 +44,8 @@ def _looks_at(name: str, item: pytest.Item) -> bool:
     """
     fixtures = set(getattr(item, "fixturenames", ()))
     if callspec := getattr(item, "callspec", None):
-        fixtures.add(callspec.params.get("environment"))
-    overlays = {*environments(), SYNCED}
+        fixtures |= {callspec.params.get("environment"), callspec.params.get("synced")}
+    overlays = {*environments(), *SYNCED}
     return name in fixtures and (name not in environments() or fixtures & overlays == {name})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.check.rendering import Problem, Rendering, Tree, nearest, title
+from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest, title
 from tools.check.sources import KUSTOMIZATION, Document, Place, get, items_of, read, scalars, value_of
 from tools.render import Manifest
 
@@ -115,9 +115,9 @@ def _not_allowed(rendering: Rendering, spec: dict[str, Any]) -> Iterator[Problem
 
 
 def application(tree: Tree) -> Iterator[Problem]:
-    """A directory that Argo CD's Application names and that is not there."""
-    for document in read(tree.root / "argocd" / "application.yaml"):
-        said = str(get(document.data, ("spec", "source", "path")))
+    """A directory that an Application of Argo CD names and that is not there."""
+    for document in tree.applications:
+        said = str(get(document.data, APPLICATION_PATH))
         overlay = tree.root / said
         components = get(document.data, ("spec", "source", "kustomize", "components")) or []
         named = [(overlay / one, str(one)) for one in components] if overlay.is_dir() else [(overlay, said)]

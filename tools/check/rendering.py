@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, FieldPath, Place, Sources, chain, get, read
+from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, FieldPath, Place, Sources, chain, get, read
 from tools.render import Manifest, RenderError, build
 
+APPLICATION_PATH = ("spec", "source", "path")
 _POD_TEMPLATES: dict[str, FieldPath] = {
     "Pod": (),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
@@ -220,9 +221,14 @@ class Tree:
         return sorted(path.parent for path in self.deploy.glob(f"overlays/*/{KUSTOMIZATION}"))
 
     def _follows(self, overlay: Path) -> bool:
-        """Tell whether Argo CD's Application deploys an overlay."""
-        applications = read(self.root / "argocd" / "application.yaml")
-        return any(self.root / str(get(one.data, ("spec", "source", "path"))) == overlay for one in applications)
+        """Tell whether an Application of Argo CD deploys an overlay."""
+        return any(self.root / str(get(one.data, APPLICATION_PATH)) == overlay for one in self.applications)
+
+    @cached_property
+    def applications(self) -> list[Document]:
+        """Argo CD's Applications."""
+        documents = [one for file in sorted((self.root / "argocd").glob("*.yaml")) for one in read(file)]
+        return [one for one in documents if get(one.data, ("kind",)) == "Application"]
 
     def renderings(self, overlay: Path) -> list[Rendering]:
         """Return an overlay as it is, and with every component that it lacks.
