@@ -57,6 +57,17 @@ def test_a_fork_gets_its_preview_without_a_comment(github: GitHub, proposal: Pat
     assert not [line for line in run.gh if line.startswith("api")]
 
 
+def test_of_a_long_preview_the_comment_has_the_beginning(github: GitHub, proposal: Path) -> None:
+    config = json.loads((proposal / CONFIG).read_text())
+    banner = "\n".join(["é" * 99] * 500)  # longer than a comment may be, and half of its bytes begin no character
+    (proposal / CONFIG).write_text(json.dumps({**config, "banner": banner}))
+    git(proposal, "commit", "--quiet", "--all", "--message=a long change")
+    run = github.run(proposal, "checks.yml", "pull_request", pull_request(GITHUB_REPOSITORY), "comment")
+    assert run.status == 0, run.said
+    assert 50_000 < len(run.comment.encode()) < 65_536
+    assert f"/{GITHUB_REPOSITORY}/actions/runs/" in run.comment
+
+
 def test_a_broken_overlay_fails_and_is_told_in_the_comment(github: GitHub, proposal: Path) -> None:
     kustomization = proposal / CONFIG.with_name("kustomization.yaml")
     kustomization.write_text(kustomization.read_text().replace("node-port.yaml", "no-such-file.yaml"))
