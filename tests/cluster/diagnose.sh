@@ -9,12 +9,14 @@ into=$(cd "$1" && pwd)
 cd "$(dirname "$0")/../.." || exit 1
 PATH=$PWD/.venv/bin:$PATH
 
-kubectl get pods,services,endpointslices,networkpolicies --all-namespaces --output wide >"$into/objects.txt" 2>&1
-kubectl describe applications --namespace argocd >"$into/applications.txt" 2>&1
-kubectl get events --all-namespaces --sort-by .lastTimestamp >"$into/events.txt" 2>&1
 for overlay in deploy/overlays/*; do
   kubectl kustomize "$overlay" >"$into/${overlay##*/}.yaml" 2>&1
 done
+# Each command that follows would wait long for a cluster that hangs.
+kubectl get --raw /version --request-timeout 10s >"$into/api-server.txt" 2>&1 || exit 0
+kubectl get pods,services,endpointslices,networkpolicies --all-namespaces --output wide >"$into/objects.txt" 2>&1
+kubectl describe applications --namespace argocd >"$into/applications.txt" 2>&1
+kubectl get events --all-namespaces --sort-by .lastTimestamp >"$into/events.txt" 2>&1
 namespaces=$(kubectl get namespaces --output name | sed -n 's,^namespace/\(datapress-.*\|argocd\)$,\1,p')
 for namespace in $namespaces; do
   kubectl describe pods --namespace "$namespace" >"$into/$namespace.pods.txt" 2>&1

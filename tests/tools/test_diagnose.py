@@ -1,0 +1,42 @@
+"""What is kept when a test on the cluster fails, and the cluster fails as well."""
+
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from tests.cluster import conftest as of_cluster
+from tools.render import environments
+
+AWAY = {
+    "clusters": [{"name": "away", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "away", "user": {"token": "none"}}],
+    "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+    "current-context": "away",
+}
+
+
+def test_a_cluster_that_is_away_leaves_what_git_has(tmp_path: Path) -> None:
+    kubeconfig, diagnosis = tmp_path / "kubeconfig", tmp_path / "diagnosis"
+    kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **AWAY}))
+    environ = os.environ | {"KUBECONFIG": str(kubeconfig)}
+    subprocess.run([of_cluster.DIAGNOSE, diagnosis], env=environ, check=True, timeout=60)
+    assert "127.0.0.1:1 was refused" in (diagnosis / "api-server.txt").read_text()
+    for environment in environments():
+        rendered = yaml.safe_load_all((diagnosis / f"{environment}.yaml").read_text())
+        assert "Deployment" in {manifest["kind"] for manifest in rendered}
+
+
+def test_a_cluster_that_hangs_does_not_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hang(command: list[str], **_options: object) -> None:
+        raise subprocess.TimeoutExpired(command, 60)
+
+    monkeypatch.setenv("KUBECONFIG", "any")
+    monkeypatch.setattr(subprocess, "run", hang)
+    of_cluster.pytest_exception_interact(SimpleNamespace(name="test_any[case]"))  # type: ignore[arg-type]
+    assert "test_any-case-" in capsys.readouterr().err
