@@ -31,6 +31,9 @@ RUNS = {
     ],
     "README.md: How it is proven": [CI],
     "deploy/platform/README.md: platform": [f"{GITOPS}::test_the_platform_s_rules_are_applied_by_hand"],
+    "docs/documentation-technique.md: 5.2 Avant de proposer une modification": [
+        f"{COMMANDS}::test_three_questions_before_a_change",
+    ],
     "docs/runbooks/installer-argo-cd.md: 2. Régler": [f"{GITOPS}::test_argo_cd_is_set_up"],
     "docs/runbooks/installer-argo-cd.md: 3. Suivre ce dépôt": [f"{GITOPS}::test_argo_cd_is_left_and_taken_up_again"],
     "docs/runbooks/installer-argo-cd.md: 4. Arrêter de suivre": [f"{GITOPS}::test_argo_cd_is_left_and_taken_up_again"],

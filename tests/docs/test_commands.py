@@ -87,3 +87,11 @@ def test_preview_shows_what_a_merge_would_change(tmp_path: Path) -> None:
     assert any(line.startswith("+ Autre bannière") for line in lines)
     (restarts,) = [line for line in lines if line.startswith("restarts")]
     assert "Deployment datapress-api, Deployment datapress-front: 2 pods, 1 at a time" in restarts
+
+
+def test_three_questions_before_a_change(tmp_path: Path) -> None:
+    clone = make_clone(make_origin(tmp_path), tmp_path / "clone")
+    asked = commands("docs/documentation-technique.md", "5.2 Avant de proposer une modification")
+    said = run(asked, clone)
+    assert "recette: nothing changes" in said
+    assert "namespace\n  dev      datapress-dev\n  recette  datapress-recette\n" in said
