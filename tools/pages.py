@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from tools import contract, environments, figures, flows, render
+from tools import contract, diagram, environments, figures, flows, render
 from tools.command import Parser, RefusedError, run_program
 from tools.figures import FIGURES, MEASURED
 from tools.markdown import table
@@ -156,6 +156,7 @@ def flows_to(group: str) -> str:
     return flows.table(flows.load(flows.deployed()), group) + "\n"
 
 
+DRAWN = {"schema-recette": partial(diagram.of, "recette")}
 REGIONS: dict[str, Callable[[], str]] = {
     "measured-figures": readme_figures,
     **{region: partial(topic_figures, topic) for topic, region in TOPICS.items()},
@@ -167,6 +168,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "contrat-services": contract.services,
     "contrat-pods": contract.pods,
     "contrat-configuration": contract.configuration,
+    **DRAWN,
 }
 
 
