@@ -51,7 +51,7 @@ def draw(environment: str, deployed: Mapping[str, Sequence[Manifest]]) -> str:
         f'  subgraph {environment}["{", ".join(one["metadata"]["name"] for one in of_kind(manifests, "Namespace"))}"]',
         *(f"    {line}" for line in _objects(manifests)),
         "  end",
-        *(f'  {_id(name)}(("{known.titles[name].replace("`", "")}"))' for name in others),
+        *(f'  {_id(name)}("{known.titles[name].replace("`", "")}")' for name in others),
         *(f"  {line}" for workload in _workloads(manifests) for line in _references(workload, manifests)),
         *(
             f'  {nodes.get(source, _id(source))} {CONNECTS}|"{", ".join(ports)}"| {nodes.get(target, _id(target))}'
