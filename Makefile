@@ -4,10 +4,10 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check mutants e2e drills bench bench-recette deploy undeploy diff promote environments cluster docs lock clean
+.PHONY: help run test lint check mutants e2e drills bench bench-recette deploy undeploy diff promote environments cluster pages docs lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
 	@tools/setup.sh run
@@ -87,11 +87,14 @@ cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the vers
 	@tools/setup.sh cluster
 	@python -m tools.cluster $(KUBERNETES)
 
-docs: ## write what is made of data in README and docs/, and build the documents that are files
-	@tools/setup.sh docs
+pages: ## write what README and docs/ take from manifests and from measured figures
+	@tools/setup.sh deploy
 	@python -m tools.flows
 	@python -m tools environments --write >/dev/null
 	@python -m tools.pages
+
+docs: pages ## and build the documents that are files, with LibreOffice, pandoc and Chromium
+	@tools/setup.sh docs
 	@python -m tools.slides
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate

@@ -42,3 +42,20 @@ def test_preview_asks_the_cluster(recette: Release, clone: Path) -> None:
     config.write_text(config.read_text().replace("Environnement de recette", "Autre bannière"))
     told = run(commands("docs/runbooks/previsualiser.md", "Avec un accès au cluster"), clone)
     assert "+ Autre bannière" in " ".join(told.split())
+
+
+@pytest.mark.timeout(240)
+def test_deploy_what_was_just_written(restored: Release, clone: Path) -> None:
+    told = run(commands("docs/runbooks/deployer.md", "1. Ce que l'on vient d'écrire"), clone, ASSUME_YES="1")
+    assert f"Ready: {restored.url}/" in told
+    assert "deployment.apps/datapress-api" in told
+    assert restored.cluster.try_kubectl("get", "namespace", restored.namespace).returncode != 0
+
+
+@pytest.mark.timeout(240)
+def test_deploy_what_git_has(recette: Release, clone: Path) -> None:
+    told = run(commands("docs/runbooks/deployer.md", "2. L'état de Git, une fois"), clone)
+    revision = json.loads(told.splitlines()[-1])["revision"]
+    (api,) = [image for image in images_of(render(OVERLAYS / "recette")) if image.context.name == "api"]
+    running = {pod["spec"]["containers"][0]["image"] for pod in recette.pods("datapress-api")}
+    assert running == {f"{api.name}:sha-{revision}"} or all(f":sha-{revision}@" in image for image in running)

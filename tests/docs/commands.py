@@ -21,7 +21,16 @@ NOT_RUN = re.compile(r"^\*\*(?:Non exécuté par les tests|Not run by the tests)
 COMMANDS = "tests/docs/test_commands.py"
 CLUSTER = "tests/cluster/test_commands.py"
 GITOPS = "tests/cluster/gitops/test_commands.py"
+DIAGNOSIS = "tests/cluster/test_diagnosis.py"
+ADDING = "tests/docs/test_adding.py"
 CI = ".ci/run"
+
+
+def under(page: str, test: str, *headings: str) -> dict[str, list[str]]:
+    """Declare one test that runs the one block under each of some headings of a page."""
+    return {f"{page}: {heading}": [test] for heading in headings}
+
+
 # Page and heading → what runs each of its blocks, in their order.
 RUNS = {
     "README.md: Run it": [
@@ -34,6 +43,30 @@ RUNS = {
     "docs/documentation-technique.md: 5.2 Avant de proposer une modification": [
         f"{COMMANDS}::test_three_questions_before_a_change",
     ],
+    **under(
+        "docs/runbooks/ajouter-un-environnement.md",
+        f"{ADDING}::test_an_environment_more_is_held_to_the_rules_of_the_others",
+        "1. L'overlay",
+        "2. Ce qu'il a, et que dev n'a pas",
+        "3. Argo CD le suit",
+        "4. Qui peut joindre qui",
+        "5. Là où les environnements sont énumérés",
+        "6. Vérifier, puis fusionner",
+    ),
+    **under(
+        "docs/runbooks/ajouter-un-composant.md",
+        f"{ADDING}::test_a_component_more_changes_the_environment_that_takes_it",
+        "1. Le composant",
+        "2. L'overlay qui le prend",
+        "3. Vérifier",
+    ),
+    "docs/runbooks/deployer.md: 1. Ce que l'on vient d'écrire": [f"{CLUSTER}::test_deploy_what_was_just_written"],
+    "docs/runbooks/deployer.md: 2. L'état de Git, une fois": [f"{CLUSTER}::test_deploy_what_git_has"],
+    "docs/runbooks/diagnostiquer.md: 1. Ce que voit un utilisateur": [f"{DIAGNOSIS}::test_an_api_without_pods"],
+    "docs/runbooks/diagnostiquer.md: 2. Ce que sont les pods": [f"{DIAGNOSIS}::test_pods_that_do_not_start"],
+    "docs/runbooks/diagnostiquer.md: 3. Ce que dit un conteneur": [f"{DIAGNOSIS}::test_pods_that_do_not_start"],
+    "docs/runbooks/diagnostiquer.md: 4. Ce que dit Argo CD": [f"{GITOPS}::test_argo_cd_says_how_it_is"],
+    "docs/runbooks/diagnostiquer.md: 5. Le réseau, de l'intérieur": [f"{DIAGNOSIS}::test_the_network_from_within"],
     "docs/runbooks/installer-argo-cd.md: 2. Régler": [f"{GITOPS}::test_argo_cd_is_set_up"],
     "docs/runbooks/installer-argo-cd.md: 3. Suivre ce dépôt": [f"{GITOPS}::test_argo_cd_is_left_and_taken_up_again"],
     "docs/runbooks/installer-argo-cd.md: 4. Arrêter de suivre": [f"{GITOPS}::test_argo_cd_is_left_and_taken_up_again"],
@@ -92,6 +125,13 @@ def commands(page: str, heading: str, number: int = 0) -> str:
     return [block.text for block in found if (block.place, block.language, block.not_run) == (place, "sh", False)][
         number
     ]
+
+
+def headings(page: str) -> list[str]:
+    """Return the headings of a page under which there are commands that are run, in their order."""
+    found = blocks((REPOSITORY / page).read_text(), page)
+    places = [block.place for block in found if block.language == "sh" and not block.not_run]
+    return [place.partition(": ")[2] for place in dict.fromkeys(places)]
 
 
 def run(text: str, directory: Path, **variables: str) -> str:

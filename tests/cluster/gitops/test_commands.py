@@ -79,6 +79,12 @@ def test_promote_and_go_back(loop: Loop, builder: Builder, clone: Path) -> None:
     assert json.loads(run(commands(GO_BACK, "4. Vérifier"), clone).splitlines()[-1])["revision"] == before
 
 
+def test_argo_cd_says_how_it_is(loop: Loop) -> None:
+    assert loop.source.head()
+    told = run(commands("docs/runbooks/diagnostiquer.md", "4. Ce que dit Argo CD"), REPOSITORY)
+    assert told.startswith("Synced Healthy Succeeded\n")
+
+
 def test_the_platform_s_rules_are_applied_by_hand(loop: Loop, clone: Path) -> None:
     try:
         told = run(commands("deploy/platform/README.md", "platform"), clone)

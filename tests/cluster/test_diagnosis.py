@@ -1,0 +1,73 @@
+"""What docs/runbooks/diagnostiquer.md has one look at shows what it says, of things that are really broken."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import Release, eventually
+from tests.docs.commands import commands, run
+from tools.render import REPOSITORY
+
+PAGE = "docs/runbooks/diagnostiquer.md"
+Look = Callable[..., str]
+
+
+@pytest.fixture
+def look(restored: Release) -> Look:
+    """Run the commands under a heading on the dev environment."""
+    port = restored.url.rpartition(":")[2]
+
+    def look(heading: str, **variables: str) -> str:
+        return run(commands(PAGE, heading), REPOSITORY, ESPACE=restored.namespace, PORT=port, **variables)
+
+    return look
+
+
+def waiting(release: Release, name: str) -> dict[str, str]:
+    """Return, of the pods of a Deployment, those that wait and why."""
+    found = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["state"] for pod in release.pods(name)}
+    return {pod: state["waiting"]["reason"] for pod, state in found.items() if "waiting" in state}
+
+
+@pytest.mark.timeout(240)
+def test_pods_that_do_not_start(restored: Release, look: Look) -> None:
+    restored.kubectl("set", "env", "deployment/datapress-api", "LOG_LEVEL=loud")
+    restored.kubectl("set", "image", "deployment/datapress-front", "front=ghcr.io/datapress/front:absente")
+    try:
+        eventually(lambda: "CrashLoopBackOff" in waiting(restored, "datapress-api").values(), 90, "the API crashes")
+        eventually(
+            lambda: "ImagePullBackOff" in waiting(restored, "datapress-front").values(), 90, "the image is missed"
+        )
+        shown = look("2. Ce que sont les pods")
+        assert "Failed to pull image" in shown
+        (crashing,) = waiting(restored, "datapress-api")
+        (line,) = [line for line in shown.splitlines() if line.startswith(crashing) and "Error" in line]
+        assert line.split()[1:] == ["false", "CrashLoopBackOff", "Error", "1"]
+
+        said = look("3. Ce que dit un conteneur", POD=crashing)
+        (quoted,) = [line for line in (REPOSITORY / PAGE).read_text().splitlines() if "LOG_LEVEL holds" in line]
+        assert quoted.strip().strip("`.") in said
+        # The former pods serve on, as the page says.
+        assert "/api/ 200" in look("1. Ce que voit un utilisateur")
+    finally:
+        restored.kubectl("set", "env", "deployment/datapress-api", "LOG_LEVEL-")
+
+
+@pytest.mark.timeout(120)
+def test_an_api_without_pods(restored: Release, look: Look) -> None:
+    restored.kubectl("scale", "deployment/datapress-api", "--replicas=0")
+    eventually(lambda: not restored.pods("datapress-api"), 60, "the API is gone")
+    eventually(lambda: "/api/ 50" in look("1. Ce que voit un utilisateur"), 60, "the front says that it has no API")
+    shown = look("1. Ce que voit un utilisateur")
+    assert "/ 200" in shown
+    slices = look("2. Ce que sont les pods")
+    (api,) = [line for line in slices.splitlines() if line.startswith("datapress-api-") and "IPv4" in line]
+    assert "<unset>" in api or restored.endpoints("datapress-api") == []
+
+
+def test_the_network_from_within(recette: Release) -> None:
+    shown = run(commands(PAGE, "5. Le réseau, de l'intérieur"), Path())
+    assert '{"status":"ok"}' in shown
+    assert all(f"Name:         {name}" in shown for name in ("default-deny", "datapress-api", "datapress-front"))
+    assert recette.pods("datapress-front")

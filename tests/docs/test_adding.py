@@ -1,0 +1,85 @@
+"""An environment and a component, added as their runbooks say, in a fresh clone, by the commands that stand there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clones import git, make_clone, make_origin
+from tests.docs.commands import commands, headings, run
+
+ENVIRONMENT = "docs/runbooks/ajouter-un-environnement.md"
+COMPONENT = "docs/runbooks/ajouter-un-composant.md"
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    return make_clone(make_origin(tmp_path), tmp_path / "clone")
+
+
+def follow(page: str, clone: Path) -> list[str]:
+    """Run all commands of a page, and return what each block prints."""
+    return [run(commands(page, heading), clone) for heading in headings(page)]
+
+
+def run_tests(clone: Path, *paths: str) -> list[str]:
+    """Run tests of a clone on the clone, and return which of them fail."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", *paths],
+        cwd=clone,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert " passed in " in done.stdout, done.stdout[-5000:]
+    return re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.timeout(240)
+def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> None:
+    *_, told = follow(ENVIRONMENT, clone)
+    assert "nothing to correct" in told
+    assert "preprod  datapress-preprod" in told
+    assert "preprod  NodePort 30082" in told
+    for unchanged in ("dev", "recette"):
+        assert f"{unchanged}: nothing changes" in told
+    (added,) = [line for line in told.splitlines() if line.startswith("preprod: ")]
+    assert "added" in added
+    assert "changed" not in added
+    # The manifests' own tests, network and admission among them, and those of pages, forms and the local cluster.
+    failed = run_tests(
+        clone,
+        "tests/deploy",
+        "tests/tools/test_cluster.py",
+        "tests/tools/test_environments.py",
+        "tests/tools/test_flows.py",
+        "tests/workflows",
+        "tests/docs/test_generated.py",
+        "tests/docs/test_names.py",
+    )
+    assert failed == []
+
+
+@pytest.mark.timeout(120)
+def test_an_environment_that_takes_the_port_of_another_is_refused(clone: Path) -> None:
+    (first, *_) = headings(ENVIRONMENT)
+    run(commands(ENVIRONMENT, first).replace("s/30080/30082/", "s/30080/30081/"), clone)
+    with pytest.raises(AssertionError, match="node-port"):
+        run("make check", clone)
+
+
+@pytest.mark.timeout(120)
+def test_a_component_more_changes_the_environment_that_takes_it(clone: Path) -> None:
+    *_, told = follow(COMPONENT, clone)
+    assert "nothing to correct" in told
+    assert "recette: nothing changes" in told
+    (dev,) = [part for part in told.split("\n\n") if part.startswith("dev: ")]
+    assert "spec.externalTrafficPolicy: (not set) → Local" in dev
+    assert "no pod restarts" in dev
+    assert "deploy/components/client-addresses/README.md" in git(clone, "diff", "--cached", "--name-only")
+    # The one place where the change is to be declared, as the page says.
+    assert run_tests(clone, "tests/deploy") == ["test_services[dev]"]
