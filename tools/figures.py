@@ -170,13 +170,6 @@ def _entry(key: str) -> dict[str, Any]:
     return found
 
 
-def is_recorded(key: str) -> bool:
-    """Whether a run has recorded a figure, and all parts of a sum."""
-    keys = _figure(key).parts or (key,)
-    content = _read()
-    return all(part in content["figures"] for part in keys) or (key in _OF_OPERATIONS and "operations" in content)
-
-
 def english(key: str) -> str:
     """Return a figure as an English text has it."""
     return in_english(value(key), _figure(key).unit)
