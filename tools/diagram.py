@@ -1,26 +1,17 @@
-"""An environment as a Mermaid flowchart: its objects, what they refer to, and who connects to whom."""
+"""An environment's objects as a Mermaid flowchart: who names whom, and the network flows of deploy/flows.yaml."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tools import contract, flows
-from tools.contract import base_name, of_kind
+from tools import flows
+from tools.contract import base_name, deployed
+from tools.flows import ELSEWHERE, Flows, group
 from tools.network_policy import selects
-from tools.render import Manifest, environments
+from tools.render import Manifest
 
-# Kind → its node, in the order in which the kinds stand there.
-SHAPES = {
-    "Service": '(["{}"])',
-    "Deployment": '["{}"]',
-    "Job": '["{}"]',
-    "ConfigMap": '[/"{}"/]',
-    "Secret": '[/"{}"/]',
-    "NetworkPolicy": '{{{{"{}"}}}}',
-    "PodDisruptionBudget": '{{{{"{}"}}}}',
-}
 WORKLOADS = ("Deployment", "Job")
-# Field of a pod → the kind that it refers to, and where it has the name.
+GUARDS = {"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}  # kind → where it says which pods
+# Field of a pod → kind of what it names; and the field that holds the name, if it is not the value itself.
 REFERENCES = {
     "configMapKeyRef": ("ConfigMap", "name"),
     "configMapRef": ("ConfigMap", "name"),
@@ -28,133 +19,148 @@ REFERENCES = {
     "secretKeyRef": ("Secret", "name"),
     "secretRef": ("Secret", "name"),
     "secret": ("Secret", "secretName"),
+    "serviceAccountName": ("ServiceAccount", ""),
 }
-# The lines, by which readers tell apart what they mean.
-READS, SELECTS, CONNECTS = "-.->", "---", "==>"
-Connections = dict[tuple[str, str], list[str]]
+CLASSES = {
+    "workload": "fill:#dbeafe,stroke:#1e3a8a",
+    "service": "fill:#dcfce7,stroke:#14532d",
+    "data": "fill:#fef3c7,stroke:#78350f",
+    "guard": "fill:#fee2e2,stroke:#7f1d1d",
+    "away": "fill:#f3f4f6,stroke:#374151",
+}
+KINDS = {"Service": "service", "ConfigMap": "data", "Secret": "data"} | dict.fromkeys(WORKLOADS, "workload")
 
 
 def of(environment: str) -> str:
-    """Return the Markdown of an environment's diagram."""
-    return draw(environment, {name: contract.deployed(name) for name in environments()})
+    """Return the flowchart of an environment as it is deployed, in a fence of Markdown."""
+    return draw(environment, deployed(environment), flows.load(flows.deployed()))
 
 
-def draw(environment: str, deployed: Mapping[str, Sequence[Manifest]]) -> str:
-    """Return the Markdown of the diagram of one of these environments."""
-    manifests = deployed[environment]
-    known = flows.load([manifest for objects in deployed.values() for manifest in objects])
-    connections = connections_of(environment, known)
-    nodes = _nodes_of_ends(environment, known, manifests)
-    others = dict.fromkeys(name for pair in connections for name in pair if name not in nodes)
+def draw(environment: str, manifests: Iterable[Manifest], known: Flows) -> str:
+    """Return the flowchart of manifests and of the flows that begin or end in an environment."""
+    objects = [one for one in manifests if one["kind"] not in ("Namespace", "ServiceAccount")]
+    passing, guards = list(_flows(environment, objects, known)), _guards(objects)
+    away = {end: known.titles[end] for edge in passing for end in edge[:2] if end in known.ends}
     lines = [
-        "flowchart LR",
-        f'  subgraph {environment}["{", ".join(one["metadata"]["name"] for one in of_kind(manifests, "Namespace"))}"]',
-        *(f"    {line}" for line in _objects(manifests)),
-        "  end",
-        *(f'  {_id(name)}("{known.titles[name].replace("`", "")}")' for name in others),
-        *(f"  {line}" for workload in _workloads(manifests) for line in _references(workload, manifests)),
-        *(
-            f'  {nodes.get(source, _id(source))} {CONNECTS}|"{", ".join(ports)}"| {nodes.get(target, _id(target))}'
-            for (source, target), ports in connections.items()
-        ),
+        "flowchart TB",
+        f"  accTitle: Objets de {environment}",
+        f"  accDescr: {len(objects)} objets de {environment}, leurs références et les connexions permises",
+        *(f'  {_away(end)}(["{title.replace("`", "")}"]):::away' for end, title in away.items()),
+        *(f"  {_node(one)}" for one in objects if one["kind"] not in GUARDS),
+        *(f'  {_id(several[0])}["{_guard(guarded, several)}"]:::guard' for guarded, several in guards.items()),
+        *(f"  {_away(one)} {_arrow(ports)} {_away(other)}" for (one, other), ports in _joined(passing).items()),
+        *(f"  {_id(one)} --> {_id(other)}" for one, other in _references(objects)),
+        *(f"  {one} -.- {_id(several[0])}" for guarded, several in guards.items() for one in guarded),
+        *(f"  classDef {name} {style},color:#111827" for name, style in CLASSES.items()),
     ]
-    return "\n".join(["```mermaid", *lines, "```", ""])
+    return "```mermaid\n" + "\n".join(lines) + "\n```\n"
 
 
-def connections_of(environment: str, known: flows.Flows) -> Connections:
-    """Return who connects to whom by which ports, without the ends of other environments."""
-    here = {environment, flows.ELSEWHERE}
-    found: Connections = {}
-    for source in known.reaches:
-        for target in known.targets_of(source):
-            end = target.rpartition(":")[0]
-            if known.allowed(source, target) and {flows.group(source), flows.group(end)} <= here:
-                found.setdefault((source, end), []).append(str(known.targets[target]))
-    return found
+def _id(manifest: Manifest) -> str:
+    return f"{manifest['kind']}-{base_name(manifest)}"
 
 
-def _nodes_of_ends(environment: str, known: flows.Flows, manifests: Sequence[Manifest]) -> dict[str, str]:
-    """Return the nodes of those ends that are workloads of the environment."""
-    return {
-        name: _node(workload)
-        for name, end in known.ends.items()
-        for workload in _workloads(manifests)
-        if flows.group(name) == environment and end.labels == _labels(workload)
-    }
-
-
-def _objects(manifests: Sequence[Manifest]) -> Iterator[str]:
-    for kind, shape in SHAPES.items():
-        for manifest in of_kind(manifests, kind):
-            yield _node(manifest) + shape.format("<br>".join([kind, base_name(manifest), *_facts(manifest)]))
-
-
-def _facts(manifest: Manifest) -> Iterator[str]:
-    """Give what a node says beside the kind and the name."""
-    spec = manifest.get("spec", {})
-    match manifest["kind"]:
-        case "Deployment":
-            ports = ", ".join(f"{port['containerPort']} ({port['name']})" for port in _ports(manifest))
-            yield f"{spec.get('replicas', 1)} × {ports}"
-        case "Service":
-            yield spec.get("type", "ClusterIP")
-            yield from (f"port du nœud {port['nodePort']}" for port in spec["ports"] if "nodePort" in port)
-        case "PodDisruptionBudget":
-            yield from (f"{key} {spec[key]}" for key in ("minAvailable", "maxUnavailable") if key in spec)
-
-
-def _references(workload: Manifest, manifests: Sequence[Manifest]) -> Iterator[str]:
-    """Give the lines to a workload: from what selects its pods, and from what they read."""
-    for service in of_kind(manifests, "Service"):
-        if selects({"matchLabels": service["spec"]["selector"]}, _labels(workload)):
-            yield f'{_node(service)} {SELECTS}|"{_targets(service, workload)}"| {_node(workload)}'
-    for kind, field in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")):
-        for rule in of_kind(manifests, kind):
-            if selects(rule["spec"][field], _labels(workload)):
-                yield f"{_node(rule)} {SELECTS} {_node(workload)}"
-    read = set(_read(workload["spec"]["template"]["spec"]))
-    for manifest in manifests:
-        if (manifest["kind"], manifest["metadata"]["name"]) in read:
-            yield f"{_node(manifest)} {READS} {_node(workload)}"
-
-
-def _read(field: Any) -> Iterator[tuple[str, str]]:
-    """Give the kinds and the names of what a part of a pod's specification refers to."""
-    if isinstance(field, list):
-        for item in field:
-            yield from _read(item)
-    if isinstance(field, dict):
-        for key, value in field.items():
-            if key in REFERENCES and isinstance(value, dict):
-                kind, where = REFERENCES[key]
-                yield kind, value[where]
-            yield from _read(value)
-
-
-def _targets(service: Manifest, workload: Manifest) -> str:
-    """Return the ports of a Service, each with that of the pods to which it leads."""
-    named = {port["name"]: port["containerPort"] for port in _ports(workload)}
-    ports = [(port["port"], port.get("targetPort", port["port"])) for port in service["spec"]["ports"]]
-    return ", ".join(f"{port} → {named.get(target, target)}" for port, target in ports)
-
-
-def _workloads(manifests: Sequence[Manifest]) -> Iterator[Manifest]:
-    for kind in WORKLOADS:
-        yield from of_kind(manifests, kind)
-
-
-def _labels(workload: Manifest) -> dict[str, str]:
-    labels: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
-    return labels
-
-
-def _ports(workload: Manifest) -> list[dict[str, Any]]:
-    return [port for one in workload["spec"]["template"]["spec"]["containers"] for port in one.get("ports", [])]
+def _away(end: str) -> str:
+    return end.replace("/", "-")
 
 
 def _node(manifest: Manifest) -> str:
-    return _id(f"{manifest['kind']}/{base_name(manifest)}")
+    kind = manifest["kind"]
+    title = kind + (f" × {manifest['spec'].get('replicas', 1)}" if kind == "Deployment" else "")
+    ports = [_port(entry) for entry in manifest["spec"]["ports"]] if kind == "Service" else []
+    return f'{_id(manifest)}["{"<br>".join([title, base_name(manifest), *ports])}"]:::{KINDS.get(kind, "away")}'
 
 
-def _id(name: str) -> str:
-    return re.sub(r"\W", "_", name)
+def _port(entry: Mapping[str, Any]) -> str:
+    return f"port {entry['port']}" + (f", nœud {entry['nodePort']}" if "nodePort" in entry else "")
+
+
+def _arrow(ports: str) -> str:
+    return f'=="{ports}"==>' if ports else "==>"
+
+
+def _guard(guarded: tuple[str, ...], several: Iterable[Manifest]) -> str:
+    titles = [f"{one['kind']}<br>{base_name(one)}" for one in several]
+    return "<br>".join(titles if guarded else [*titles, "tous les pods"])
+
+
+def _labels(manifest: Manifest) -> Mapping[str, str]:
+    labels: dict[str, str] = manifest["spec"]["template"]["metadata"]["labels"]
+    return labels
+
+
+def _references(objects: Iterable[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
+    """Give each Service with the workloads behind it, and each workload with what its pods read."""
+    by_name = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+    for one in by_name.values():
+        if one["kind"] == "Service":
+            yield from ((one, other) for other in _selected(objects, {"matchLabels": one["spec"]["selector"]}))
+        if one["kind"] in WORKLOADS:
+            named = dict.fromkeys(_named(one["spec"]["template"]["spec"]))
+            yield from ((one, by_name[name]) for name in named if name in by_name)
+
+
+def _guards(objects: Iterable[Manifest]) -> dict[tuple[str, ...], list[Manifest]]:
+    """Return what guards pods by the workloads that it names; an empty selector names nobody, as it means all."""
+    guards: dict[tuple[str, ...], list[Manifest]] = {}
+    for one in objects:
+        if one["kind"] in GUARDS:
+            selector = one["spec"][GUARDS[one["kind"]]]
+            workloads = tuple(map(_id, _selected(objects, selector))) if selector else ()
+            guards.setdefault(workloads, []).append(one)
+    return guards
+
+
+def _selected(objects: Iterable[Manifest], selector: dict[str, Any]) -> Iterator[Manifest]:
+    return (one for one in objects if one["kind"] in WORKLOADS and selects(selector, _labels(one)))
+
+
+def _named(part: Any) -> Iterator[tuple[str, str]]:
+    """Give the kind and name of each object that a part of a pod names."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _named(one)
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in REFERENCES:
+                kind, field = REFERENCES[key]
+                yield kind, value[field] if field else value
+            else:
+                yield from _named(value)
+
+
+def _flows(environment: str, objects: list[Manifest], known: Flows) -> Iterator[tuple[str, str, str]]:
+    """Give the flows of an environment, between its objects and what is elsewhere; a Service stands before its pods."""
+    for source, target in ((one, other) for one, others in known.reaches.items() for other in others):
+        end, _, key = target.rpartition(":")
+        if {group(source), group(target)} <= {environment, ELSEWHERE} and end:
+            port = known.targets[target]
+            opened = [one for one in objects if one["kind"] == "Service" and _leads(one, known, end, key)]
+            if not opened:
+                yield _object(source, objects, known), _object(end, objects, known), str(port)
+            for service in opened:  # whose box has the port
+                yield _object(source, objects, known), _id(service), ""
+
+
+def _joined(passing: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], str]:
+    """Return flows by their ends, so that each pair has one arrow."""
+    ports: dict[tuple[str, str], list[str]] = {}
+    for source, target, port in passing:
+        ports.setdefault((source, target), []).append(port)
+    return {ends: ", ".join(of_ends) for ends, of_ends in ports.items()}
+
+
+def _leads(service: Manifest, known: Flows, end: str, key: str) -> bool:
+    """Tell whether a Service leads to a port of an end."""
+    port = known.ends[end].ports[key]
+    return selects({"matchLabels": service["spec"]["selector"]}, known.ends[end].labels) and any(
+        entry["targetPort"] in (key, port.number) for entry in service["spec"]["ports"]
+    )
+
+
+def _object(end: str, objects: Iterable[Manifest], known: Flows) -> str:
+    """Return the identifier of an end's workload, or the end itself."""
+    if group(end) == ELSEWHERE:
+        return end
+    (found,) = (one for one in objects if one["kind"] in WORKLOADS and _labels(one) == known.ends[end].labels)
+    return _id(found)
