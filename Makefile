@@ -96,6 +96,7 @@ pages: ## write what README and docs/ take from manifests and from measured figu
 docs: pages ## and build the documents that are files, with LibreOffice, pandoc and Chromium
 	@tools/setup.sh docs
 	@python -m tools.slides
+	@python -m tools.pdf
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file

@@ -222,9 +222,19 @@ def french_runs(keys: Iterable[str]) -> str:
 
 
 def _french_run(run: Run) -> str:
-    day = date.fromisoformat(run.date)
     kubernetes = f", Kubernetes{NO_BREAK}{run.kubernetes}" if run.kubernetes else ""
-    return f"{day.day} {MONTHS[day.month - 1]} {day.year} : {run.cpus} processeurs{kubernetes}"
+    return f"{_french_day(run.date)} : {run.cpus} processeurs{kubernetes}"
+
+
+def last_day() -> str:
+    """Return the day on which a figure was last measured, in French."""
+    content = _read()
+    return _french_day(max(entry["run"]["date"] for entry in (*content["figures"].values(), content["operations"])))
+
+
+def _french_day(text: str) -> str:
+    day = date.fromisoformat(text)
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
 def add_record_option(parser: argparse.ArgumentParser) -> None:
