@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from pptx import Presentation
+from pypdf import PdfReader
 
 from tools.command import FailedError, Parser, one_line, require, run_program
 from tools.slides.deck import build
@@ -40,17 +41,29 @@ def main() -> None:
     Parser(prog="python -m tools.slides").parse_args()
     deck = build(load())
     # Two files of one content differ, and nobody wants to read of it in Git.
-    if PRESENTATION.exists() and PDF.exists() and keywords(PRESENTATION) == deck.core_properties.keywords:
+    if keywords(PRESENTATION) == deck.core_properties.keywords and deck.core_properties.keywords in printed(PDF):
         return
-    deck.save(str(PRESENTATION))
-    convert(PRESENTATION, PDF)
+    with tempfile.TemporaryDirectory() as scratch:
+        built = Path(scratch) / PRESENTATION.name
+        deck.save(str(built))
+        # First the PDF: if LibreOffice fails, both files stay what they were.
+        convert(built, PDF)
+        PRESENTATION.write_bytes(built.read_bytes())
     print(f"wrote {PRESENTATION.name} and {PDF.name}")
 
 
 def keywords(presentation: Path) -> str:
-    """Return what a built presentation says of its content."""
-    found: str = Presentation(str(presentation)).core_properties.keywords
+    """Return what a built presentation says of its content; nothing if it is not there."""
+    found: str = Presentation(str(presentation)).core_properties.keywords if presentation.exists() else ""
     return found
+
+
+def printed(pdf: Path) -> str:
+    """Return what a built PDF says of its content; nothing if it is not there."""
+    if not pdf.exists():
+        return ""
+    told = PdfReader(pdf).metadata
+    return str(told["/Keywords"]) if told and "/Keywords" in told else ""
 
 
 if __name__ == "__main__":
