@@ -46,8 +46,9 @@ def test_preview_asks_the_cluster(recette: Release, clone: Path) -> None:
 
 @pytest.mark.timeout(240)
 def test_deploy_what_was_just_written(restored: Release, clone: Path) -> None:
+    url = restored.url
     told = run(commands("docs/runbooks/deployer.md", "1. Ce que l'on vient d'écrire"), clone, ASSUME_YES="1")
-    assert f"Ready: {restored.url}/" in told
+    assert f"Ready: {url}/" in told
     assert "deployment.apps/datapress-api" in told
     assert restored.cluster.try_kubectl("get", "namespace", restored.namespace).returncode != 0
 

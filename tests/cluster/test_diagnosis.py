@@ -43,7 +43,7 @@ def test_pods_that_do_not_start(restored: Release, look: Look) -> None:
         assert "Failed to pull image" in shown
         (crashing,) = waiting(restored, "datapress-api")
         (line,) = [line for line in shown.splitlines() if line.startswith(crashing) and "Error" in line]
-        assert line.split()[1:] == ["false", "CrashLoopBackOff", "Error", "1"]
+        assert line.split()[1:] == ["false", "CrashLoopBackOff", "Error", "2"]
 
         said = look("3. Ce que dit un conteneur", POD=crashing)
         (quoted,) = [line for line in (REPOSITORY / PAGE).read_text().splitlines() if "LOG_LEVEL holds" in line]
