@@ -65,7 +65,8 @@ def draw(page: Path, into: Path) -> Path:
     (into / "images").symlink_to(page.parent / "images")
     said = ask(MERMAID, "-q", "-p", browser, "-c", DIAGRAMS / "mermaid.json", "-i", page, "-o", drawn)
     if said.returncode:
-        raise FailedError(f"Mermaid cannot draw a diagram of {page.name}: {one_line(said.stderr)}")
+        told = one_line(said.stderr.partition("\n    at ")[0])
+        raise FailedError(f"Mermaid cannot draw a diagram of {page.name}: {told}")
     return drawn
 
 

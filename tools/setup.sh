@@ -86,7 +86,8 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
-  docs) apt_install chromium chromium fonts-liberation fonts-dejavu-core libpangoft2-1.0-0; apt_install npm nodejs npm
+  docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
+    apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress
     make_venv; install_python docs; install_mermaid ;;
   test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
