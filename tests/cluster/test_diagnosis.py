@@ -1,16 +1,56 @@
 """What docs/runbooks/diagnostiquer.md has one look at shows what it says, of things that are really broken."""
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster.conftest import Release, eventually
 from tests.docs.commands import commands, run
-from tools.render import REPOSITORY
+from tools.render import OVERLAYS, REPOSITORY, Manifest, render
 
 PAGE = "docs/runbooks/diagnostiquer.md"
 Look = Callable[..., str]
+HUNGRY = ["python", "-c", "hoard = b'x' * 2**30"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to break a Deployment.
+
+    Attributes:
+        patch: what is changed in its pods, and in their one container
+        shown: what the commands on pods then show, as patterns
+    """
+
+    pod: dict[str, Any]
+    container: dict[str, Any]
+    shown: tuple[str, ...]
+
+
+# What the page's table on pods has, besides what the tests below break in the product itself.
+FAULTS = {
+    "oom": Fault({}, {"command": HUNGRY}, (r"datapress-oom-\S+ +false +CrashLoopBackOff +OOMKilled +137",)),
+    "unready": Fault(
+        {},
+        {"readinessProbe": {"httpGet": {"path": "/absent", "port": "http"}, "periodSeconds": 1}},
+        (r"datapress-unready-\S+ +false +<none> +<none> +<none>", "Unhealthy .*Readiness probe failed: .* 404"),
+    ),
+    "pending": Fault(
+        {},
+        {"resources": {"requests": {"cpu": "1000"}}},
+        (r"datapress-pending-\S+ +0/1 +Pending", "FailedScheduling .*Insufficient cpu"),
+    ),
+    "refused": Fault(
+        {"hostNetwork": True},
+        {},
+        (r"deployment.apps/datapress-refused +0/1 +0 ", 'FailedCreate .*violates PodSecurity "restricted:v1.34"'),
+    ),
+}
 
 
 @pytest.fixture
@@ -28,6 +68,39 @@ def waiting(release: Release, name: str) -> dict[str, str]:
     """Return, of the pods of a Deployment, those that wait and why."""
     found = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["state"] for pod in release.pods(name)}
     return {pod: state["waiting"]["reason"] for pod, state in found.items() if "waiting" in state}
+
+
+def broken(deployment: Manifest, name: str, fault: Fault) -> Manifest:
+    """Return a Deployment of another name that has a fault."""
+    copied = json.loads(json.dumps(deployment).replace("datapress-api", f"datapress-{name}"))
+    pod = copied["spec"]["template"]["spec"]
+    pod["serviceAccountName"] = "datapress-api"
+    pod |= fault.pod
+    pod["containers"][0] |= fault.container
+    found: Manifest = copied
+    return found
+
+
+def missing(patterns: Sequence[str], shown: str) -> list[str]:
+    return [pattern for pattern in patterns if not re.search(pattern, shown)]
+
+
+@pytest.mark.timeout(180)
+def test_each_state_of_a_pod_that_the_page_names(restored: Release, look: Look) -> None:
+    (api,) = [
+        one
+        for one in render(OVERLAYS / restored.name)
+        if (one["kind"], one["metadata"]["name"]) == ("Deployment", "datapress-api")
+    ]
+    items = [broken(api, name, fault) for name, fault in FAULTS.items()]
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    restored.kubectl("create", "-f", "-", stdin=manifests)
+    try:
+        expected = [pattern for fault in FAULTS.values() for pattern in fault.shown]
+        # Together: an event of a minute ago is no longer among the last.
+        eventually(lambda: not missing(expected, look("2. Ce que sont les pods")), 90, "each state shows")
+    finally:
+        restored.kubectl("delete", "-f", "-", "--cascade=foreground", "--wait=false", stdin=manifests)
 
 
 @pytest.mark.timeout(240)
