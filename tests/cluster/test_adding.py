@@ -1,0 +1,33 @@
+"""An environment added as its runbook says, beside the others on a cluster."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.clones import make_clone, make_origin
+from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
+from tests.docs.commands import commands, headings, run
+from tests.docs.test_adding import ENVIRONMENT
+from tools.probe import answers
+from tools.render import OVERLAYS, REPOSITORY
+
+NAME = "preprod"
+
+
+@pytest.mark.timeout(240)
+def test_an_environment_more_answers(cluster: Cluster, images: dict[str, str], tmp_path: Path) -> None:
+    assert images
+    clone = make_clone(make_origin(tmp_path), tmp_path / "clone")
+    run(commands(ENVIRONMENT, headings(ENVIRONMENT)[0]), clone)
+    overlay, namespace = clone / OVERLAYS.relative_to(REPOSITORY) / NAME, f"datapress-{NAME}"
+    try:
+        cluster.kubectl("apply", "-k", overlay)
+        cluster.wait_for_rollout(namespace)
+        assert [len(cluster.pods(namespace, name)) for name in DEPLOYMENTS] == [2, 2]
+        url = cluster.url(namespace)
+        eventually(lambda: answers(f"{url}/api/"), ROLLOUT_SECONDS, f"{url}/api/ answers")
+        assert requests.get(f"{url}/api/version", timeout=5).json()["environment"] == NAME
+        assert requests.get(f"{url}/config.json", timeout=5).json()["environment"] == NAME
+    finally:
+        cluster.kubectl("delete", "-k", overlay, "--ignore-not-found", f"--timeout={ROLLOUT_SECONDS}s")
