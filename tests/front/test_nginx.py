@@ -474,7 +474,8 @@ def test_bodies_that_never_end_leave_room_for_all_other_requests(site: Front) ->
     endless = b"POST /api/version HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1"
     allowed = int(re.findall(r"limit_conn bodies (\d+);", front.TEMPLATE.read_text())[0])
     with contextlib.ExitStack() as stack:
-        for _ in range(allowed):
+        # Some more than are allowed: on a busy machine, one of them was seen not to count before its time was over.
+        for _ in range(allowed + 8):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
             connection.sendall(endless)
         wait_until(lambda: site.request("POST", "/api/version", data="1").status_code == 503)

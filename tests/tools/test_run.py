@@ -197,11 +197,11 @@ def test_a_change_of_the_page_needs_nothing(repository: Path) -> None:
 
 def test_a_wrong_value_in_the_overlay_is_told(repository: Path) -> None:
     kustomization = repository / "deploy/overlays/dev/kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("APP_ENV=dev", "APP_ENV=nowhere"))
+    kustomization.write_text(kustomization.read_text().replace("APP_ENV=dev", "APP_ENV=Nowhere"))
     with started(repository) as run:
         assert run.process.wait(PATIENCE) == 1
         assert "APP_ENV" in run.text()
-        assert "nowhere" in run.text()
+        assert "Nowhere" in run.text()
         assert "run: error: 'api' ended by itself" in run.text()
         assert_all_is_gone(run)
 
