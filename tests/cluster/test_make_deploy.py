@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 
-from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release
+from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
 from tools.deploy import load_command
 from tools.images import revision
 from tools.render import REPOSITORY
@@ -23,6 +23,11 @@ def _make(cluster: Cluster, target: str, **environment: str) -> "subprocess.Comp
         text=True,
         check=False,
     )
+
+
+def served(release: Release) -> str:
+    answered: str = requests.get(f"{release.url}/api/version", timeout=5).json()["revision"]
+    return answered
 
 
 def test_deploy_asks_before_it_touches_a_cluster_that_is_not_local(restored: Release) -> None:
@@ -44,7 +49,8 @@ def test_deploy_brings_what_the_sources_are_now(restored: Release, measure: Meas
     assert done.returncode == 0, done.stderr
     assert f"Ready: {restored.url}/" in done.stdout
     measure("make-deploy", time.monotonic() - started)
-    assert requests.get(f"{restored.url}/api/version", timeout=5).json()["revision"] == revision()
+    # The front's open connections to the former pod last as long as that pod stops.
+    eventually(lambda: served(restored) == revision(), 30, "the new version alone is served")
     for name in DEPLOYMENTS:
         (pod,) = restored.pods(name)
         (container,) = pod["spec"]["containers"]
