@@ -93,7 +93,7 @@ pages: ## write what README and docs/ take from manifests and from measured figu
 	@python -m tools environments --write >/dev/null
 	@python -m tools.pages
 
-docs: pages ## and build the documents that are files, with LibreOffice, pandoc and Chromium
+docs: pages ## write the pages, and build the documents that are files with LibreOffice, pandoc and Chromium
 	@tools/setup.sh docs
 	@python -m tools.slides
 	@python -m tools.pdf

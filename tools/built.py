@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pypdf import PdfReader
+
 MARK = "sources-sha256-"  # before the hash, among a built file's keywords
 
 
@@ -19,3 +21,9 @@ def source_hash(paths: Iterable[Path]) -> str:
 def keyword(paths: Iterable[Path]) -> str:
     """Return what a built file has among its keywords."""
     return MARK + source_hash(paths)
+
+
+def keywords_of(pdf: Path) -> str:
+    """Return the keywords that a PDF carries; nothing if it is not there."""
+    metadata = PdfReader(pdf).metadata if pdf.exists() else None
+    return str(metadata.keywords) if metadata else ""

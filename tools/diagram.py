@@ -33,7 +33,7 @@ KINDS = {"Service": "service", "ConfigMap": "data", "Secret": "data"} | dict.fro
 
 def of(environment: str) -> str:
     """Return the flowchart of an environment as it is deployed, in a fence of Markdown."""
-    return draw(environment, deployed(environment), flows.load(flows.deployed()))
+    return draw(environment, deployed(environment), flows.current())
 
 
 def draw(environment: str, manifests: Iterable[Manifest], known: Flows) -> str:

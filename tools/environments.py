@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
+from tools.markdown import table as markdown_table
 from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, render
 from tools.report import add_json_option, paint, print_json
 
@@ -82,11 +83,9 @@ def page() -> str:
 
 def markdown() -> str:
     """Return the table for a page."""
-    rows = [["", *environments()], ["---"] * (len(environments()) + 1)]
-    rows += [
-        [row, *(value.replace("|", "\\|") for value in values.values())] for row, values in table(pins=False).items()
-    ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    rows = table(pins=False).items()
+    escaped = ([row, *(value.replace("|", "\\|") for value in values.values())] for row, values in rows)
+    return markdown_table(["", *environments()], escaped)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,11 +20,11 @@ from typing import Any
 import yaml
 
 from tools.command import RefusedError
+from tools.french import NARROW, NO_BREAK
 from tools.render import REPOSITORY
 
 DECLARATIONS = Path(__file__).with_suffix(".yaml")
 FILE = REPOSITORY / "docs" / "mesures.json"
-NO_BREAK, NARROW = "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"
 MONTHS = ["janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août"]
 MONTHS += ["septembre", "octobre", "novembre", "décembre"]
 # Unit → decimals, and what follows the number in English and in French.

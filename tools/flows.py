@@ -8,11 +8,13 @@ And for the tests: whether policies let pass what flows.yaml says, and no more.
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tools import markdown
 from tools.command import RefusedError, run_program
 from tools.network_policy import Edge, End, Port, edges, is_port, judge, selects
 from tools.render import REPOSITORY, Manifest, environments, render_deployed
@@ -206,7 +208,7 @@ def document(flows: Flows) -> str:
     """Return the flows as a page of Markdown."""
     parts = [INTRODUCTION.format(file=FLOWS.relative_to(REPOSITORY)).strip()]
     for to in dict.fromkeys(map(group, flows.ends)):
-        parts += [f"## Vers {'le reste' if to == ELSEWHERE else to}", table(flows, to)]
+        parts += [f"## Vers {'le reste' if to == ELSEWHERE else to}", table(flows, to).rstrip()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -214,9 +216,8 @@ def table(flows: Flows, to: str) -> str:
     """Return the flows towards an environment, or towards what is elsewhere, as a table of Markdown."""
     sources = [source for source in flows.reaches if to != ELSEWHERE or group(source) != ELSEWHERE]
     targets = [target for target in flows.targets if group(target) == to]
-    rows = [["depuis", *(_heading(flows, target) for target in targets)], ["---"] * (len(targets) + 1)]
-    rows += [[flows.titles[source], *("✓" if flows.allowed(source, t) else "–" for t in targets)] for source in sources]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [[flows.titles[source], *("✓" if flows.allowed(source, t) else "–" for t in targets)] for source in sources]
+    return markdown.table(["depuis", *(_heading(flows, target) for target in targets)], rows)
 
 
 def _heading(flows: Flows, target: str) -> str:
@@ -229,9 +230,15 @@ def deployed() -> list[Manifest]:
     return [manifest for environment in environments() for manifest in render_deployed(environment)]
 
 
+@cache
+def current() -> Flows:
+    """Return the flows of the environments as they are deployed; kubectl takes its time."""
+    return load(deployed())
+
+
 def main() -> None:
     """Write the document."""
-    DOCUMENT.write_text(document(load(deployed())))
+    DOCUMENT.write_text(document(current()))
     print(f"wrote {DOCUMENT.relative_to(REPOSITORY)}")
 
 

@@ -30,6 +30,7 @@ from pathlib import Path
 from tools import contract, diagram, environments, figures, flows, render
 from tools.command import Parser, RefusedError, run_program
 from tools.figures import FIGURES, MEASURED
+from tools.french import NO_BREAK
 from tools.markdown import table
 from tools.render import REPOSITORY
 
@@ -149,12 +150,12 @@ NOTHING_ALLOWED = "aucun échec"
 
 def _operation(row: figures.Operation) -> list[str]:
     counts = [figures.french_number(count) for count in (row.requests, row.failed)]
-    return [row.name, row.allowed, *counts, f"{figures.french_number(row.gap, 1)}{figures.NO_BREAK}s"]
+    return [row.name, row.allowed, *counts, f"{figures.french_number(row.gap, 1)}{NO_BREAK}s"]
 
 
 def flows_to(group: str) -> str:
     """Return the table of who may connect to an environment, or to what is elsewhere."""
-    return flows.table(flows.load(flows.deployed()), group) + "\n"
+    return flows.table(flows.current(), group)
 
 
 DRAWN = {"schema-recette": partial(diagram.of, "recette")}

@@ -14,9 +14,10 @@ from urllib.parse import urljoin
 
 import yaml
 
-from tools.built import keyword
+from tools.built import keyword, keywords_of
 from tools.command import FailedError, ask, one_line, require, run_program
-from tools.figures import NO_BREAK, last_day
+from tools.figures import last_day
+from tools.french import keep_punctuation
 from tools.render import APPLICATION, REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "documentation-technique.md"
@@ -43,7 +44,7 @@ def main() -> None:
         FailedError: if a program refuses its part.
     """
     mark = keyword(sources())
-    if PDF.exists() and mark.encode() in PDF.read_bytes():
+    if keywords_of(PDF) == mark:
         return
     with TemporaryDirectory() as directory:
         drawn = draw(PAGE, Path(directory))
@@ -85,7 +86,7 @@ def html(page: str, mark: str) -> str:
 def french_spaces(text: str) -> str:
     """Return HTML whose punctuation does not begin a line; code stays as it is."""
     pieces = re.split(r"(<pre.*?</pre>|<code.*?</code>|<style.*?</style>|<[^>]+>)", text, flags=re.DOTALL)
-    pieces[::2] = [re.sub(r"(?<=«) | (?=[:;?!»])", NO_BREAK, piece) for piece in pieces[::2]]
+    pieces[::2] = map(keep_punctuation, pieces[::2])
     return "".join(pieces)
 
 

@@ -27,13 +27,6 @@ def reader() -> PdfReader:
     return PdfReader(PDF)
 
 
-def kept() -> str:
-    """Return the keywords that the PDF carries."""
-    metadata = reader().metadata
-    assert metadata is not None
-    return str(metadata.keywords)
-
-
 @cache
 def text() -> str:
     return packed("".join(page.extract_text() for page in reader().pages))
@@ -49,7 +42,7 @@ def shown(of: str) -> list[str]:
 
 
 def test_it_is_of_today_s_sources() -> None:
-    assert kept() == built.keyword(pdf.sources()), "run `make docs`, and commit it"
+    assert built.keywords_of(PDF) == built.keyword(pdf.sources()), "run `make docs`, and commit it"
 
 
 def test_its_sources_are_the_page_its_pictures_and_what_prints_it() -> None:
@@ -120,7 +113,7 @@ def test_a_change_makes_it_stale(
     shutil.copy(PAGE, tmp_path)
     monkeypatch.setattr(pdf, "PAGE", tmp_path / PAGE.name)
     monkeypatch.setattr(pdf, "PRINT", tmp_path / "print")
-    assert built.keyword(pdf.sources()) == kept()
+    assert built.keyword(pdf.sources()) == built.keywords_of(PDF)
     (changed,) = [path for path in pdf.sources() if path.name == name]
     change(changed)
-    assert built.keyword(pdf.sources()) != kept()
+    assert built.keyword(pdf.sources()) != built.keywords_of(PDF)

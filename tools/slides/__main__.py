@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from pptx import Presentation
-from pypdf import PdfReader
 
+from tools.built import keywords_of
 from tools.command import FailedError, Parser, one_line, require, run_program
 from tools.slides.deck import build
 from tools.slides.source import PDF, PRESENTATION, load
@@ -41,7 +41,7 @@ def main() -> None:
     Parser(prog="python -m tools.slides").parse_args()
     deck = build(load())
     # Two files of one content differ, and nobody wants to read of it in Git.
-    if keywords(PRESENTATION) == deck.core_properties.keywords and deck.core_properties.keywords in printed(PDF):
+    if keywords(PRESENTATION) == keywords_of(PDF) == deck.core_properties.keywords:
         return
     with tempfile.TemporaryDirectory() as scratch:
         built = Path(scratch) / PRESENTATION.name
@@ -56,14 +56,6 @@ def keywords(presentation: Path) -> str:
     """Return what a built presentation says of its content; nothing if it is not there."""
     found: str = Presentation(str(presentation)).core_properties.keywords if presentation.exists() else ""
     return found
-
-
-def printed(pdf: Path) -> str:
-    """Return what a built PDF says of its content; nothing if it is not there."""
-    if not pdf.exists():
-        return ""
-    told = PdfReader(pdf).metadata
-    return str(told["/Keywords"]) if told and "/Keywords" in told else ""
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from tools.french import keep_punctuation
 from tools.pages import value
 from tools.render import REPOSITORY
 
@@ -14,12 +15,8 @@ SOURCE = DIRECTORY / "presentation.yaml"
 PRESENTATION = SOURCE.with_suffix(".pptx")
 PDF = SOURCE.with_suffix(".pdf")
 _NAME = re.compile(r"\{([a-z][\w.-]*)\}")
-# What French typography keeps on the line of the word before or after it.
-_BEFORE = re.compile(r" (?=[:;?!»])")
-_AFTER = re.compile(r"(?<=«) ")
 _APOSTROPHE = re.compile(r"(?<=\w)'(?=[\w«])")
 _CODE = re.compile(r"(`[^`]*`)")
-NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def filled(node: Any) -> Any:
@@ -40,7 +37,7 @@ def filled(node: Any) -> Any:
 
 
 def _typeset(text: str) -> str:
-    return _APOSTROPHE.sub("’", _AFTER.sub(NO_BREAK, _BEFORE.sub(NO_BREAK, text)))
+    return _APOSTROPHE.sub("’", keep_punctuation(text))
 
 
 def load(path: Path = SOURCE) -> dict[str, Any]:
