@@ -1,18 +1,25 @@
 """Clones of this repository, in which a test does what a developer would."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
-from tools.render import REPOSITORY, VENV_BIN
+from tools.render import OVERLAYS, REPOSITORY, VENV_BIN
 
 # Who commits in them.
 IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
+RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
 STAMPS = {".installed", ".built"}
 PRODUCTS = {"rendered", "diagnosis"}  # of .build; a clone makes its own
 # What the packages of requirements/dev.txt, which the tests run with, contain as well.
 OF_DEV = {".venv": {"run.installed", "check.installed"}, ".build": set[str]()}
+
+
+def shell_environment() -> dict[str, str]:
+    """Return what a shell has, without what the make that runs the tests tells its own children."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
 def make_origin(directory: Path) -> Path:
@@ -47,6 +54,13 @@ def lend_packages(clone: Path) -> None:
             # Newer than what it is compared with, in whatever order a copy writes its files.
             later = path.stat().st_mtime + 3600
             os.utime(path, (later, later))
+
+
+def change_banner(overlay: Path, banner: str) -> Path:
+    """Have an overlay's page say something else; return the overlay."""
+    config = overlay / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "banner": banner}, ensure_ascii=False))
+    return overlay
 
 
 def git(directory: Path, *arguments: str | Path) -> str:

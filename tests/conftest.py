@@ -1,9 +1,12 @@
-"""What every test that opens a browser shares."""
+"""What tests of all kinds share: a browser, and a clone of this repository."""
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.clones import make_clone, make_origin
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +22,9 @@ def browser_type_launch_args() -> dict[str, Any]:
             "--disable-quic",
         ],
     }
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A developer's clone, whose origin has what is committed here."""
+    return make_clone(make_origin(tmp_path), tmp_path / "clone")

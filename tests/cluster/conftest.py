@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from tests.clones import change_banner
 from tools import figures
 from tools.command import do
 from tools.images import build, images_of
@@ -145,9 +146,7 @@ def overlay_with_banner(environment: str, banner: str, scratch: Path) -> Path:
     """Return the overlay of a copy of deploy/ whose page says something else."""
     copy = scratch / "deploy"
     shutil.copytree(OVERLAYS.parent, copy)
-    config = copy / OVERLAYS.name / environment / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "banner": banner}))
-    return config.parent
+    return change_banner(copy / OVERLAYS.name / environment, banner)
 
 
 @pytest.fixture(scope="session")

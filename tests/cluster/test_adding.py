@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.clones import make_clone, make_origin
 from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
 from tests.docs.commands import commands, headings, run
 from tests.docs.test_adding import ENVIRONMENT
@@ -16,9 +15,8 @@ NAME = "preprod"
 
 
 @pytest.mark.timeout(240)
-def test_an_environment_more_answers(cluster: Cluster, images: dict[str, str], tmp_path: Path) -> None:
+def test_an_environment_more_answers(cluster: Cluster, images: dict[str, str], clone: Path) -> None:
     assert images
-    clone = make_clone(make_origin(tmp_path), tmp_path / "clone")
     run(commands(ENVIRONMENT, headings(ENVIRONMENT)[0]), clone)
     overlay, namespace = clone / OVERLAYS.relative_to(REPOSITORY) / NAME, f"datapress-{NAME}"
     try:

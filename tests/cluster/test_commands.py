@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import git, make_clone, make_origin
+from tests.clones import RECETTE, change_banner, git
 from tests.cluster.conftest import Release
 from tests.docs.commands import commands, run
 from tools.images import images_of
 from tools.render import OVERLAYS, render
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    return make_clone(make_origin(tmp_path), tmp_path / "clone")
 
 
 @pytest.fixture
@@ -38,8 +33,8 @@ def test_two_more_to_recette(recette_restored: Release, clone: Path) -> None:
 
 
 def test_preview_asks_the_cluster(recette: Release, clone: Path) -> None:
-    config = clone / OVERLAYS.relative_to(OVERLAYS.parents[1]) / recette.name / "config.json"
-    config.write_text(config.read_text().replace("Environnement de recette", "Autre bannière"))
+    assert recette.pods("datapress-front")
+    change_banner(clone / RECETTE, "Autre bannière")
     told = run(commands("docs/runbooks/previsualiser.md", "Avec un accès au cluster"), clone)
     assert "+ Autre bannière" in " ".join(told.split())
 

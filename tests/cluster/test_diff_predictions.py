@@ -4,7 +4,6 @@ The rounds build on each other: what one has changed stays changed in the next. 
 objects, so that each has one cause. What is refused is taken back.
 """
 
-import json
 import shutil
 import time
 from collections import defaultdict
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.clones import change_banner
 from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
 from tools.changes import Identity, identity
 from tools.consequences import Consequence, consequences
@@ -122,8 +122,7 @@ def generating(generator: str, name: str, literal: str) -> Edit:
 
 
 def banner(overlay: Overlay) -> None:
-    file = overlay.directory / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "banner": "Prédite"}))
+    change_banner(overlay.directory, "Prédite")
 
 
 def scaling(name: str, count: int) -> Edit:

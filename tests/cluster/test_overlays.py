@@ -45,10 +45,11 @@ def test_from_apply_to_the_button_s_answer(recette: Release, page: Page, measure
 
 def test_every_pod_is_ready_without_a_restart_or_a_warning(recette: Release) -> None:
     recette.settle()
-    running = {pod["metadata"]["name"]: pod for name in DEPLOYMENTS for pod in recette.pods(name)}
+    running = set()
     for name in DEPLOYMENTS:
         pods = recette.pods(name)
         assert len(pods) == 2
+        running |= {pod["metadata"]["name"] for pod in pods}
         for pod in pods:
             (status,) = pod["status"]["containerStatuses"]
             assert status["ready"]
@@ -56,13 +57,8 @@ def test_every_pod_is_ready_without_a_restart_or_a_warning(recette: Release) -> 
     events = recette.cluster.objects("events", recette.namespace, "--field-selector", "type=Warning")
     ours = [event for event in events if event["involvedObject"]["name"].startswith("datapress-")]
     # A pod that another test has replaced may have been probed while it stopped.
-    told = [event for event in ours if event["involvedObject"]["kind"] != "Pod" or _name(event) in running]
-    assert [event["message"] for event in told] == []
-
-
-def _name(event: dict[str, Any]) -> str:
-    name: str = event["involvedObject"]["name"]
-    return name
+    about = [(event["involvedObject"], event["message"]) for event in ours]
+    assert [told for one, told in about if one["kind"] != "Pod" or one["name"] in running] == []
 
 
 def test_both_environments_live_side_by_side(recette: Release, dev: Release, page: Page) -> None:

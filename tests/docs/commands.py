@@ -4,7 +4,6 @@ A block of commands is a fence of the language `sh`. RUNS says which tests run t
 machine can run says so itself, in the quote above it that its readers see.
 """
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from tests.clones import IDENTITY
+from tests.clones import IDENTITY, shell_environment
 from tests.docs.reading import PARSER
 from tools.pages import pages
 from tools.render import REPOSITORY, VENV_BIN
@@ -96,6 +95,11 @@ class Block:
     text: str
     not_run: bool
 
+    @property
+    def is_run(self) -> bool:
+        """Whether it is one of commands, and a test has to run it."""
+        return self.language == "sh" and not self.not_run
+
 
 def blocks(page: str, name: str) -> Iterator[Block]:
     """Give the blocks of a page's Markdown."""
@@ -121,22 +125,19 @@ def all_blocks() -> list[Block]:
 def commands(page: str, heading: str, number: int = 0) -> str:
     """Return the commands under a heading of a page; of several blocks that are run, the number-th."""
     found = blocks((REPOSITORY / page).read_text(), page)
-    place = f"{page}: {heading}"
-    return [block.text for block in found if (block.place, block.language, block.not_run) == (place, "sh", False)][
-        number
-    ]
+    return [block.text for block in found if block.is_run and block.place == f"{page}: {heading}"][number]
 
 
 def headings(page: str) -> list[str]:
     """Return the headings of a page under which there are commands that are run, in their order."""
     found = blocks((REPOSITORY / page).read_text(), page)
-    places = [block.place for block in found if block.language == "sh" and not block.not_run]
+    places = [block.place for block in found if block.is_run]
     return [place.partition(": ")[2] for place in dict.fromkeys(places)]
 
 
 def run(text: str, directory: Path, **variables: str) -> str:
     """Run commands as a reader would, each only if the one before succeeded; return what they print."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    environ = shell_environment()
     # The packages' kubectl, as the Makefile has it.
     environ |= IDENTITY | {"PATH": f"{VENV_BIN}:{environ['PATH']}"} | variables
     done = subprocess.run(

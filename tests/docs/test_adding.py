@@ -8,16 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import git, make_clone, make_origin
+from tests.clones import git
 from tests.docs.commands import commands, headings, run
 
 ENVIRONMENT = "docs/runbooks/ajouter-un-environnement.md"
 COMPONENT = "docs/runbooks/ajouter-un-composant.md"
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    return make_clone(make_origin(tmp_path), tmp_path / "clone")
 
 
 def follow(page: str, clone: Path) -> list[str]:

@@ -1,58 +1,39 @@
 """The commands of the documents that need no cluster, run as they stand there."""
 
-import json
 import os
 import signal
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.clones import git, lend_packages, make_clone, make_origin
-from tests.docs.commands import commands, run
-from tools.render import OVERLAYS, REPOSITORY
+import requests
 
-CONFIG = OVERLAYS.relative_to(REPOSITORY) / "recette" / "config.json"
+from tests.api.gunicorn_server import wait_until
+from tests.clones import RECETTE, change_banner, git, lend_packages, make_origin, shell_environment
+from tests.docs.commands import commands, run
+from tools.probe import answers, free_port
+from tools.run import PORTS
+
 PUBLIC = "https://github.com/datapress/datapress.git"
 PATIENCE = 30  # seconds
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @contextmanager
 def running(text: str, directory: Path, **variables: str) -> Iterator[None]:
     """Commands that go on until somebody types Ctrl-C."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     process = subprocess.Popen(
-        ["bash", "-c", text], cwd=directory, env=environ | variables, start_new_session=True, stdout=subprocess.DEVNULL
+        ["bash", "-c", text],
+        cwd=directory,
+        env=shell_environment() | variables,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
     )
     try:
         yield
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(PATIENCE)
-
-
-def answer(url: str) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return str(response.read().decode())
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def test_two_commands_to_the_page(tmp_path: Path) -> None:
@@ -67,19 +48,19 @@ def test_two_commands_to_the_page(tmp_path: Path) -> None:
     home.mkdir()
     clone = Path(run(f"{first}\npwd", home, **here).splitlines()[-1])
     lend_packages(clone)
-    api, front, metrics = free_ports(3)
-    with running(second, clone, API_PORT=str(api), FRONT_PORT=str(front), METRICS_PORT=str(metrics)):
-        assert "<title>DataPress – POC</title>" in answer(f"http://127.0.0.1:{front}/")
-        assert json.loads(answer(f"http://127.0.0.1:{front}/api/"))["service"] == "api"
-        assert json.loads(answer(f"http://127.0.0.1:{api}/health")) == {"status": "ok"}
+    ports = {name: str(free_port()) for name in PORTS}
+    api, front = (f"http://127.0.0.1:{ports[name]}" for name in ("API_PORT", "FRONT_PORT"))
+    with running(second, clone, **ports):
+        wait_until(lambda: answers(f"{front}/api/"), PATIENCE)
+        assert "<title>DataPress – POC</title>" in requests.get(f"{front}/", timeout=5).content.decode()
+        assert requests.get(f"{front}/api/", timeout=5).json()["service"] == "api"
+        assert requests.get(f"{api}/health", timeout=5).json() == {"status": "ok"}
 
 
-def test_preview_shows_what_a_merge_would_change(tmp_path: Path) -> None:
-    clone = make_clone(make_origin(tmp_path), tmp_path / "clone")
+def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
     preview = commands("docs/runbooks/previsualiser.md", "Sans cluster")
     assert "recette: nothing changes" in run(preview, clone)
-    config = clone / CONFIG
-    config.write_text(config.read_text().replace("Environnement de recette", "Autre bannière"))
+    change_banner(clone / RECETTE, "Autre bannière")
     git(clone, "commit", "--quiet", "--all", "--message=not merged")
     lines = [line.strip() for line in run(preview, clone).splitlines()]
     assert lines[0].startswith("The files here, against origin/main (")
@@ -89,8 +70,7 @@ def test_preview_shows_what_a_merge_would_change(tmp_path: Path) -> None:
     assert "Deployment datapress-api, Deployment datapress-front: 2 pods, 1 at a time" in restarts
 
 
-def test_three_questions_before_a_change(tmp_path: Path) -> None:
-    clone = make_clone(make_origin(tmp_path), tmp_path / "clone")
+def test_three_questions_before_a_change(clone: Path) -> None:
     asked = commands("docs/documentation-technique.md", "5.2 Avant de proposer une modification")
     said = run(asked, clone)
     assert "recette: nothing changes" in said

@@ -1,7 +1,8 @@
 """Links and images of every page lead somewhere: to a file that Git has, and to a heading that is in it."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
+from functools import cache
 from pathlib import PurePosixPath
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
@@ -15,19 +16,20 @@ from tools.render import REPOSITORY
 PAGES = [str(page.relative_to(REPOSITORY)) for page in pages.pages()]
 
 
-def tracked() -> set[str]:
+@cache
+def tracked() -> frozenset[str]:
     """Return the files that Git has or will have, and their directories."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0")
     files = [PurePosixPath(name) for name in listed if name and (REPOSITORY / name).exists()]
-    return {str(path) for file in files for path in (file, *file.parents)}
+    return frozenset(str(path) for file in files for path in (file, *file.parents))
 
 
 def read(path: str) -> str:
     return (REPOSITORY / path).read_text()
 
 
-def broken(name: str, page: str, known: set[str], read: Callable[[str], str]) -> Iterator[str]:
+def broken(name: str, page: str, known: Set[str], read: Callable[[str], str]) -> Iterator[str]:
     """Give what is wrong with the links of a page, each with its place.
 
     Args:
@@ -43,7 +45,7 @@ def broken(name: str, page: str, known: set[str], read: Callable[[str], str]) ->
             yield f"{name}:{piece.line}: {piece.text}: {wrong}"
 
 
-def _wrong(piece: Piece, name: str, page: str, known: set[str], read: Callable[[str], str]) -> str:
+def _wrong(piece: Piece, name: str, page: str, known: Set[str], read: Callable[[str], str]) -> str:
     url = urlsplit(piece.text)
     if url.scheme or url.netloc:
         return "" if url.scheme in ("https", "mailto", "http") and _is_host(url.netloc, url.scheme) else "no address"

@@ -9,6 +9,7 @@ from tools.render import REPOSITORY
 
 DIRECTORY = REPOSITORY / ".github" / "workflows"
 Workflow = dict[str, Any]
+Workflows = dict[str, Workflow]  # by the names of their files
 
 
 def read(path: Path) -> Workflow:
@@ -16,7 +17,7 @@ def read(path: Path) -> Workflow:
     return workflow
 
 
-def read_all() -> dict[str, Workflow]:
+def read_all() -> Workflows:
     """Return each workflow by the name of its file."""
     return {path.name: read(path) for path in sorted(DIRECTORY.glob("*.yml"))}
 

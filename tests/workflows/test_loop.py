@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.reading import Workflow, read_all, triggers
+from tests.workflows.reading import Workflows, read_all, triggers
 from tools.promote import BRANCH, FILE
 
-Workflows = dict[str, Workflow]
 PROMOTER = "promote.yml"
 
 

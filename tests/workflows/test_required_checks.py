@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.reading import Workflow, read_all, triggers
+from tests.workflows.reading import Workflow, Workflows, read_all, triggers
 from tools.promote import BRANCH
 from tools.render import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "ci-cd.md"
 ON_PULL_REQUESTS = "github.event_name == 'pull_request'"
-Workflows = dict[str, Workflow]
 
 
 def required() -> set[str]:

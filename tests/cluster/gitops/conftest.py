@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.clones import make_origin
 from tests.cluster.conftest import Cluster, Measure, eventually
 from tests.cluster.load import Load, load
 from tools.images import Image, build, digest_of
@@ -219,11 +220,7 @@ class Builder:
 def source(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
     """The repository as it is committed here, behind a Git server that the cluster reaches."""
     root = tmp_path_factory.mktemp("git")
-    bare, clone = root / "datapress.git", root / "clone"
-    subprocess.run(["git", "clone", "-q", "--bare", REPOSITORY, bare], check=True)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    subprocess.run(["git", "update-ref", "refs/heads/main", head.stdout.strip()], cwd=bare, check=True)
-    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=bare, check=True)
+    bare, clone = make_origin(root), root / "clone"
     subprocess.run(["git", "clone", "-q", bare, clone], check=True)
     for key, value in (("user.name", "e2e"), ("user.email", "e2e@example.org")):
         subprocess.run(["git", "config", key, value], cwd=clone, check=True)
@@ -242,7 +239,7 @@ def source(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield Source(clone, f"git://{cluster.host_address}:{port}/datapress.git")
+        yield Source(clone, f"git://{cluster.host_address}:{port}/{bare.name}")
     finally:
         daemon.terminate()
         daemon.wait()

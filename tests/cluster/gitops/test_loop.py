@@ -1,6 +1,5 @@
 """The loop, step by step, in this order: each test leaves the application healthy for the next."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from tests.clones import change_banner
 from tests.cluster.conftest import DEPLOYMENTS, Measure, eventually
 from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, Source, replacing
 from tests.cluster.load import load
@@ -71,8 +71,7 @@ def test_a_changed_value_keeps_the_former_one_until_nobody_reads_it(loop: Loop, 
     (former,) = config_maps(loop)
 
     def edit(directory: Path) -> None:
-        file = directory / OVERLAY / "config.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), "banner": "Changée"}))
+        change_banner(directory / OVERLAY, "Changée")
 
     missing: set[str] = set()
     with loop.lossless("changed-value", measure):

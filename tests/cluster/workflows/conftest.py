@@ -17,6 +17,7 @@ from typing import Any
 import playwright
 import pytest
 
+from tests.clones import shell_environment
 from tests.cluster.conftest import Cluster
 from tools.render import REPOSITORY
 
@@ -88,7 +89,7 @@ class GitHub:
         gh.chmod(0o755)
         actions_noted.touch()
         gh_noted.touch()
-        environ = os.environ | {
+        environ = shell_environment() | {
             "PATH": f"{gh.parent}:{NODE}:{os.environ['PATH']}",
             "XDG_CACHE_HOME": str(own / "cache"),
             "ACTIONS_NOTED": str(actions_noted),
@@ -98,8 +99,6 @@ class GitHub:
             "EARLIER_COMMENT": "",
         }
         (own / "event.json").write_text(json.dumps(payload or {}))
-        # What the make that runs the tests tells its own children.
-        environ = {name: value for name, value in environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         done = subprocess.run(
             [ACT, event, "--eventpath", own / "event.json", *self._options(clone, workflow, job)],
             cwd=clone,

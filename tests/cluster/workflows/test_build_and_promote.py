@@ -1,6 +1,5 @@
 """The workflows that build, publish and promote, run on real commits, with a real registry and a bare repository."""
 
-import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import yaml
 from tests.clones import git, make_clone, make_origin
 from tests.cluster.conftest import Measure
 from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, WORKFLOWS, GitHub, Run
-from tools.promote import FILE
+from tools.command import do
+from tools.images import build, digest_of
+from tools.promote import FILE, read_pin
 from tools.render import render
 
 IMAGES = ("api", "front")
@@ -171,10 +172,9 @@ def test_what_cannot_be_verified_is_not_promoted(
     (*_, commit) = project.commits
     clone = project.clone_at(commit, "unverified")
     reference = f"{github.registry}/datapress/api:unverified"
-    subprocess.run(["docker", "build", "--quiet", "--tag", reference, "src/api"], cwd=clone, check=True)
-    pushed = subprocess.check_output(["docker", "push", reference], text=True)
-    (digest,) = re.findall(r"digest: (sha256:[0-9a-f]{64})", pushed)
-    (clone / WORKFLOWS / "caller.yml").write_text(calling(digest if published else NOWHERE))
+    build(read_pin(clone, "api").image, reference, commit)
+    do(["docker", "push", "--quiet", reference])
+    (clone / WORKFLOWS / "caller.yml").write_text(calling(digest_of(reference) if published else NOWHERE))
     run = github.run(clone, "caller.yml", "push", ATTESTATION_VERIFIES="0" if attested else "1")
     assert run.status != 0
     assert said in run.said

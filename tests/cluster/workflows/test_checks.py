@@ -1,24 +1,19 @@
 """The workflow of checks: its tests, its preview, and who gets a comment."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.clones import git, make_clone, make_origin
+from tests.clones import RECETTE, change_banner, git
 from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, GitHub
-from tools.render import OVERLAYS, REPOSITORY
 
-CONFIG = OVERLAYS.relative_to(REPOSITORY) / "recette" / "config.json"
 EARLIER = "https://api.example/comments/7"
 
 
 @pytest.fixture
-def proposal(tmp_path: Path) -> Path:
+def proposal(clone: Path) -> Path:
     """A clone at a commit that changes recette's banner."""
-    clone = make_clone(make_origin(tmp_path), tmp_path / "proposal")
-    config = json.loads((clone / CONFIG).read_text())
-    (clone / CONFIG).write_text(json.dumps({**config, "banner": "Une autre bannière"}))
+    change_banner(clone / RECETTE, "Une autre bannière")
     git(clone, "commit", "--quiet", "--all", "--message=another banner")
     return clone
 
@@ -58,9 +53,8 @@ def test_a_fork_gets_its_preview_without_a_comment(github: GitHub, proposal: Pat
 
 
 def test_of_a_long_preview_the_comment_has_the_beginning(github: GitHub, proposal: Path) -> None:
-    config = json.loads((proposal / CONFIG).read_text())
     banner = "\n".join(["é" * 99] * 500)  # longer than a comment may be, and half of its bytes begin no character
-    (proposal / CONFIG).write_text(json.dumps({**config, "banner": banner}))
+    change_banner(proposal / RECETTE, banner)
     git(proposal, "commit", "--quiet", "--all", "--message=a long change")
     run = github.run(proposal, "checks.yml", "pull_request", pull_request(GITHUB_REPOSITORY), "comment")
     assert run.status == 0, run.said
@@ -69,7 +63,7 @@ def test_of_a_long_preview_the_comment_has_the_beginning(github: GitHub, proposa
 
 
 def test_a_broken_overlay_fails_and_is_told_in_the_comment(github: GitHub, proposal: Path) -> None:
-    kustomization = proposal / CONFIG.with_name("kustomization.yaml")
+    kustomization = proposal / RECETTE / "kustomization.yaml"
     kustomization.write_text(kustomization.read_text().replace("node-port.yaml", "no-such-file.yaml"))
     git(proposal, "commit", "--quiet", "--all", "--message=a broken overlay")
     run = github.run(proposal, "checks.yml", "pull_request", pull_request(GITHUB_REPOSITORY), "comment")
