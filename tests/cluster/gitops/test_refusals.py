@@ -73,7 +73,7 @@ def test_an_application_of_another_repository_is_refused(loop: Loop) -> None:
         "apiVersion": application["apiVersion"],
         "kind": application["kind"],
         "metadata": {"name": name, "namespace": "argocd"},
-        "spec": {**spec, "source": {**spec["source"], "repoURL": loop.source.url.replace("datapress", "other")}},
+        "spec": {**spec, "source": {**spec["source"], "repoURL": loop.source.url.removesuffix(".git") + "-other.git"}},
     }
     try:
         loop.cluster.kubectl("create", "-f", "-", stdin=json.dumps(other))
