@@ -15,7 +15,7 @@ from tests.docs.spelling import is_listed, unknown, words
 from tools import pages
 from tools.environments import PAGE as NAMES_AND_VALUES
 from tools.figures import FIGURES
-from tools.render import OVERLAYS, REPOSITORY
+from tools.render import OVERLAYS, REPOSITORY, environments
 from tools.slides.design import CODE_FONT
 from tools.slides.source import PRESENTATION
 
@@ -93,7 +93,7 @@ def misspelt(found: list[Text], listed: set[str]) -> list[str]:
 
 
 def test_every_word_is_french_or_listed() -> None:
-    listed = set(LIST.read_text().split())
+    listed = set(LIST.read_text().split()) | set(environments())
     assert misspelt(list(texts()), listed) == [], f"correct it, or add a word of the field to {LIST.name}"
 
 

@@ -19,7 +19,7 @@ from tools.command import Parser
 from tools.consequences import Consequence, consequences
 from tools.diff_live import bare
 from tools.diff_report import Difference, Report, markdown
-from tools.render import REPOSITORY, Manifest
+from tools.render import REPOSITORY, Manifest, environments
 from tools.rollout import rollout
 from tools.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
 
@@ -110,9 +110,7 @@ def test_nothing_changes_and_the_commit_is_named(clone: Path, run: Callable[...,
     commit = git(clone, "rev-parse", "main")[:12]
     assert run(status=0).splitlines() == [
         f"The files here, against main ({commit})",
-        *("", "dev: nothing changes"),
-        *("", "recette: nothing changes"),
-        *("", "argocd: nothing changes"),
+        *(line for name in [*environments(), "argocd"] for line in ("", f"{name}: nothing changes")),
     ]
 
 
