@@ -7,13 +7,12 @@ import requests
 
 from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
 from tests.docs.commands import commands, headings, run
-from tests.docs.test_adding import ENVIRONMENT
+from tests.docs.test_adding import ENVIRONMENT, NAME, not_followed
 from tools.probe import answers
 from tools.render import OVERLAYS, REPOSITORY
 
-NAME = "preprod"
 
-
+@not_followed
 @pytest.mark.timeout(240)
 def test_an_environment_more_answers(cluster: Cluster, images: dict[str, str], clone: Path) -> None:
     assert images
