@@ -12,7 +12,7 @@ IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for
 
 RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
 STAMPS = {".installed", ".built"}
-PRODUCTS = {"rendered", "diagnosis"}  # of .build; a clone makes its own
+PRODUCTS = {"rendered", "deploy", "run", "diagnosis"}  # of .build; a clone makes its own
 # What the packages of requirements/dev.txt, which the tests run with, contain as well.
 OF_DEV = {".venv": {"run.installed", "check.installed"}, ".build": set[str]()}
 
