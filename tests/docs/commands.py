@@ -37,6 +37,7 @@ RUNS = {
         f"{CLUSTER}::test_two_more_to_recette",
         CI,
     ],
+    "README.md: Make it yours": [f"{ADDING}::test_a_copy_has_names_of_its_own"],
     "README.md: How it is proven": [CI],
     "deploy/platform/README.md: platform": [f"{GITOPS}::test_the_platform_s_rules_are_applied_by_hand"],
     "docs/documentation-technique.md: 5.2 Avant de proposer une modification": [

@@ -217,9 +217,10 @@ def names(line: Line, known: Facts) -> Iterator[str]:
 
 
 def images(line: Line, known: Facts) -> Iterator[str]:
-    """An image is one that a Deployment names."""
+    """An image is one that a Deployment names, or what the names of some begin with."""
+    named = known.images | {name.rpartition("/")[0] for name in known.images}
     for found in re.findall(r"ghcr\.io/[\w./-]*\w", line.text):
-        if found not in known.images:
+        if found not in named:
             yield f"{found}: no Deployment has that image"
 
 

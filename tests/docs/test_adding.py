@@ -1,4 +1,4 @@
-"""An environment and a component, added as their runbooks say, in a fresh clone, by the commands that stand there."""
+"""What one adds or changes as a page says, in a fresh clone, by the commands that stand there."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import git
+from tests.clones import RECETTE, git
 from tests.docs.commands import commands, headings, run
 from tools.render import OVERLAYS, environments
 
@@ -55,7 +55,7 @@ def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> 
     assert "added" in added
     assert "changed" not in added
     git(clone, "commit", "--quiet", f"--message=Add {NAME}")
-    # The manifests' own tests, network and admission among them, and those of check, pages, forms and the local cluster.
+    # The manifests' own tests, network and admission among them, and those of tools, pages, forms, the local cluster.
     failed = run_tests(
         clone,
         "tests/deploy",
@@ -93,3 +93,29 @@ def test_a_component_more_changes_the_environment_that_takes_it(clone: Path) -> 
     assert "deploy/components/client-addresses/README.md" in git(clone, "diff", "--cached", "--name-only")
     # The one place where the change is to be declared, as the page says.
     assert run_tests(clone, "tests/deploy") == ["test_services[dev]"]
+
+
+@pytest.mark.timeout(240)
+def test_a_copy_has_names_of_its_own(clone: Path) -> None:
+    page = commands("README.md", "Make it yours")
+    (former,) = re.findall(r"git grep -lIwz ('.*?')", page)
+    assert run(f"git grep -Iw {former}", clone)
+    ours, head = "OWNER=team REPOSITORY=team/site", git(clone, "rev-parse", "HEAD")
+    told = run(re.sub(r"^OWNER=\S+ REPOSITORY=\S+", ours, page), clone)
+    assert "nothing to correct" in told
+    assert run(f"git grep -Iw {former} || true", clone) == ""
+    images = re.findall(r"image: (\S+)", run(f"kubectl kustomize {RECETTE}", clone))
+    assert sorted(images) == [f"ghcr.io/team/{name}:sha-{head}" for name in ("api", "front")]
+    assert run("kubectl kustomize argocd", clone).count("https://github.com/team/site.git") == 2
+    failed = run_tests(
+        clone,
+        "tests/deploy",
+        "tests/tools/test_deploy.py",
+        "tests/tools/test_images.py",
+        "tests/tools/test_promote.py",
+        "tests/docs/test_blocks.py",
+        "tests/docs/test_generated.py",
+        "tests/docs/test_links.py",
+        "tests/docs/test_names.py",
+    )
+    assert failed == []

@@ -23,6 +23,8 @@ REMOTE = "team@production"
 SERVER = "https://192.0.2.1:6443"
 REVISION = "0123456789abcdef"
 DIGEST = f"sha256:{'ab' * 32}"
+NAMES = [f"ghcr.io/datapress/{name}" for name in ("api", "front")]
+PUSHED = [name.replace("ghcr.io", "registry:5000") for name in NAMES]
 UP = {"version": (0, "29.0.0")}
 
 
@@ -47,7 +49,7 @@ def set_up(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     def make(context: str, **answers: tuple[int, str]) -> None:
         kubectl = {"current-context": (0, context), "config view": (0, SERVER)}
         fakes.add("kubectl", kubectl | {name.replace("_", " "): answer for name, answer in answers.items()})
-        pushed = "\n".join(f"registry:5000/datapress/{name}@{DIGEST}" for name in ("api", "front"))
+        pushed = "\n".join(f"{name}@{DIGEST}" for name in PUSHED)
         fakes.add("docker", UP | {"inspect": (0, pushed)})
         for tool in ("kind", "minikube", "k3d"):
             fakes.add(tool)
@@ -77,7 +79,7 @@ def test_a_kind_cluster_gets_the_images_and_the_overlay(
     set_up("kind-datapress")
     assert status("up", "recette") == 0
     kubectl = "kubectl --context kind-datapress"
-    names = [f"ghcr.io/datapress/{name}:sha-{REVISION}" for name in ("api", "front")]
+    names = [f"{name}:sha-{REVISION}" for name in NAMES]
     arguments = f"--build-arg=VERSION={version()} --build-arg=REVISION={REVISION}"
     assert changes(fakes) == [
         f"docker build {arguments} --tag {names[0]} {REPOSITORY}/src/api",
@@ -101,10 +103,9 @@ def test_a_registry_gets_the_images_and_the_cluster_their_digests(
     monkeypatch.setenv("REGISTRY", "registry:5000")
     monkeypatch.setenv("NODE_ADDRESS", "192.0.2.7")
     assert status("up", "dev", "--yes") == 0
-    pushed = [f"registry:5000/datapress/{name}" for name in ("api", "front")]
-    assert fakes.calls("docker push") == [f"docker push {name}:sha-{REVISION}" for name in pushed]
+    assert fakes.calls("docker push") == [f"docker push {name}:sha-{REVISION}" for name in PUSHED]
     applied = render(REPOSITORY / ".build" / "deploy" / "dev")
-    assert images(applied) == [f"{name}:sha-{REVISION}@{DIGEST}" for name in pushed]
+    assert images(applied) == [f"{name}:sha-{REVISION}@{DIGEST}" for name in PUSHED]
     assert asked_urls == ["http://192.0.2.7:30081/"]
 
 
@@ -122,7 +123,7 @@ def test_each_local_cluster_gets_images_its_own_way(
 ) -> None:
     set_up(name)
     assert status("up", "dev") == 0
-    names = [f"ghcr.io/datapress/{name}:sha-{REVISION}" for name in ("api", "front")]
+    names = [f"{name}:sha-{REVISION}" for name in NAMES]
     assert changes(fakes)[2:-3] == ([loads.format(name) for name in names] if loads else [])
 
 

@@ -102,9 +102,9 @@ def test_tag_and_digest_are_no_part_of_a_name(reference: str, name: str) -> None
 
 
 def test_a_registry_takes_the_place_of_the_one_in_the_manifests() -> None:
-    image = Image("ghcr.io/datapress/api", Path())
-    assert image.at("localhost:5000") == "localhost:5000/datapress/api"
-    assert image.at("") == "ghcr.io/datapress/api"
+    image = Image("example.org/team/api", Path())
+    assert image.at("localhost:5000") == "localhost:5000/team/api"
+    assert image.at("") == "example.org/team/api"
 
 
 def test_the_digest_is_that_of_the_registry_it_was_pushed_to(fakes: Fakes) -> None:

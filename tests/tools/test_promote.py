@@ -63,7 +63,7 @@ class Origin:
 
     def runs(self, image: str) -> str:
         """Return what the remote's overlay says of an image."""
-        (found,) = re.findall(rf"ghcr\.io/datapress/{image}, newTag: ([^}}]*)", self.text().decode())
+        (found,) = re.findall(rf"/{image}, newTag: ([^}}]*)", self.text().decode())
         return str(found)
 
     def another_clone(self) -> Path:
@@ -176,7 +176,7 @@ def test_one_line_changes_and_the_commit_says_why(
 
 def test_comments_and_line_ends_stay(origin: Origin) -> None:
     def edit(clone: Path) -> None:
-        text = re.sub(r"(.*datapress/api, .*)", r"\1  # é: why", (clone / FILE).read_text())
+        text = re.sub(r"(.*/api, .*)", r"\1  # é: why", (clone / FILE).read_text())
         text += "# - {name: ghcr.io/datapress/api, newTag: v0}"
         (clone / FILE).write_bytes(text.replace("\n", "\r\n").encode())
 
@@ -200,7 +200,7 @@ def test_the_command_line_promotes_the_commit_that_is_checked_out(origin: Origin
 def test_a_registry_of_ones_own_is_asked(origin: Origin, fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGISTRY", "localhost:5000")
     assert status(origin.clone, "api", origin.commits[1]) == 0
-    reference = f"localhost:5000/datapress/api@{digest_of(origin.commits[1])}"
+    reference = f"ghcr.io/datapress/api@{digest_of(origin.commits[1])}".replace("ghcr.io", "localhost:5000")
     assert fakes.calls("docker") == [f"docker manifest inspect --insecure {reference}"]
     assert b"localhost" not in origin.text()
 
@@ -446,7 +446,7 @@ def test_a_wrong_image_lists_the_right_ones(origin: Origin, capfd: pytest.Captur
     ("old", "new", "count"),
     [
         (r"( *- \{name: ghcr.io/datapress/api.*\n)", r"\1\1", 2),
-        (r"(datapress/api), newTag: [^}]*", r"\1, newTag: v1.0", 0),
+        (r"(/api), newTag: [^}]*", r"\1, newTag: v1.0", 0),
         (r"- \{name: (\S*/api), (newTag: \S*)\}", r"- name: \1\n    \2", 0),
         (r"[\s\S]+", "", 0),
     ],

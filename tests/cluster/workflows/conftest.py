@@ -19,14 +19,17 @@ import pytest
 
 from tests.clones import shell_environment
 from tests.cluster.conftest import Cluster
-from tools.render import REPOSITORY
+from tools.images import images_of
+from tools.render import OVERLAYS, REPOSITORY, render
 
 ACTIONS = Path(__file__).parent / "actions"
 WORKFLOWS = Path(".github") / "workflows"
 ACT = REPOSITORY / ".build" / "bin" / "act"
 # Playwright brings the Node.js that runs the actions.
 NODE = Path(playwright.__file__).parent / "driver"
-GITHUB_REPOSITORY = "DataPress/datapress"
+# Who owns the images that the overlays name; GitHub knows the owner with capital letters, which no registry has.
+OWNER = images_of(render(OVERLAYS / "recette"))[0].name.split("/")[-2]
+GITHUB_REPOSITORY = f"{OWNER.title()}/datapress"
 REMOTE_ACTION = re.compile(r"uses: (?P<name>(?!\./)[^@\s]+)@(?P<commit>[0-9a-f]{40})")
 GH = """#!/bin/sh
 echo "$*" >> "$GH_NOTED"
