@@ -65,9 +65,14 @@ README = {
         "crash-revert",
     ],
     "a second commit while the first is stuck, to applied": ["missing-image-next"],
-    "users' requests during these and other merges, drifts and mistakes: sent; failed": [
+    "users' requests during these and other merges, drifts and mistakes, but the next: sent; failed": [
         "gitops-requests",
         "gitops-failed",
+    ],
+    "the API's Service deleted by hand: back after; users' requests meanwhile: sent; failed": [
+        "drift-service",
+        "drift-service-requests",
+        "drift-service-failed",
     ],
     "operations and faults in recette: tried; users' requests during them; of these, failed": [
         "operations",
@@ -81,6 +86,11 @@ README = {
     "hostile requests: at the front; straight at gunicorn": ["hostile-front", "hostile-gunicorn"],
     "slow clients; silent connections, at once": ["slow-clients", "silent-clients"],
     "requests of others during these attacks: sent; failed": ["security-requests", "security-failed"],
+    "clients that hold every connection of the front: others fail for; their requests: sent; failed": [
+        "saturated",
+        "saturated-requests",
+        "saturated-failed",
+    ],
     "highest rate that recette holds for 60 s, none failed and p99 below 100 ms (`make bench-recette`):"
     " the API behind the front; the page; their ratio": ["rate-api", "rate-page", "rate-ratio"],
     "`make check` on this repository; `make diff`, both environments": ["make-check", "make-diff"],
