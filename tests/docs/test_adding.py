@@ -28,6 +28,14 @@ def follow(page: str, clone: Path) -> list[str]:
     return [run(commands(page, heading), clone) for heading in headings(page)]
 
 
+def take_names(clone: Path, owner: str, repository: str) -> str:
+    """Do what the README says a copy is to do first; return what that prints."""
+    text = commands("README.md", "Make it yours")
+    text, count = re.subn(r"^OWNER=\S+ REPOSITORY=\S+", f"OWNER={owner} REPOSITORY={repository}", text)
+    assert count == 1
+    return run(text, clone)
+
+
 def run_tests(clone: Path, *paths: str) -> list[str]:
     """Run tests of a clone on the clone, and return which of them fail."""
     done = subprocess.run(
@@ -97,12 +105,10 @@ def test_a_component_more_changes_the_environment_that_takes_it(clone: Path) -> 
 
 @pytest.mark.timeout(240)
 def test_a_copy_has_names_of_its_own(clone: Path) -> None:
-    page = commands("README.md", "Make it yours")
-    (former,) = re.findall(r"git grep -lIwz ('.*?')", page)
+    (former,) = re.findall(r"git grep -lIwz ('.*?')", commands("README.md", "Make it yours"))
     assert run(f"git grep -Iw {former}", clone)
-    ours, head = "OWNER=team REPOSITORY=team/site", git(clone, "rev-parse", "HEAD")
-    told = run(re.sub(r"^OWNER=\S+ REPOSITORY=\S+", ours, page), clone)
-    assert "nothing to correct" in told
+    head = git(clone, "rev-parse", "HEAD")
+    assert "nothing to correct" in take_names(clone, "team", "team/site")
     assert run(f"git grep -Iw {former} || true", clone) == ""
     images = re.findall(r"image: (\S+)", run(f"kubectl kustomize {RECETTE}", clone))
     assert sorted(images) == [f"ghcr.io/team/{name}:sha-{head}" for name in ("api", "front")]

@@ -67,10 +67,17 @@ class Run:
 
 @dataclass(frozen=True)
 class GitHub:
-    """Runs workflows, with a registry of the test's own."""
+    """Runs workflows, with a registry of the test's own.
+
+    Attributes:
+        scratch: where it keeps what it needs
+        registry: host:port
+        repository: owner and name, as GitHub has them
+    """
 
     scratch: Path
     registry: str
+    repository: str = GITHUB_REPOSITORY
 
     def run(
         self, clone: Path, workflow: str, event: str, payload: Any = None, job: str = "", **environment: str
@@ -124,7 +131,7 @@ class GitHub:
         yield from ("--platform", "ubuntu-24.04=-self-hosted")
         yield from ("--container-daemon-socket", "-")  # nothing runs in containers
         yield "--use-gitignore=false"  # the packages that the clone was lent are copied too
-        yield from ("--env", f"GITHUB_REPOSITORY={GITHUB_REPOSITORY}")
+        yield from ("--env", f"GITHUB_REPOSITORY={self.repository}")
         yield from ("--var", f"REGISTRY={self.registry}")
         for name, commit in _remote_actions(clone):
             if name != "actions/checkout":

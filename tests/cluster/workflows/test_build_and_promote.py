@@ -2,7 +2,7 @@
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import yaml
 from tests.clones import git, make_clone, make_origin
 from tests.cluster.conftest import Measure
 from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, OWNER, WORKFLOWS, GitHub, Run
+from tests.docs.test_adding import take_names
 from tools.command import do
 from tools.images import build, digest_of
 from tools.promote import FILE, read_pin
@@ -111,6 +112,27 @@ def test_a_merge_publishes_attests_verifies_and_promotes_once(github: GitHub, pr
     assert "Nothing to do: recette already runs" in again.said
     assert project.head() == promoted
     assert [asked["subject-digest"] for asked in again.asked if "subject-digest" in asked] == [digest]
+
+
+def test_a_copy_without_history_publishes_and_promotes_its_own(github: GitHub, tmp_path: Path) -> None:
+    """What the overlays of a copy name at first, nobody has published there."""
+    origin = make_origin(tmp_path)
+    copy = make_clone(origin, tmp_path / "copy")
+    git(copy, "checkout", "--quiet", "--orphan", "copy")
+    git(copy, "commit", "--quiet", "--message=Begin")
+    take_names(copy, "team", "team/site")
+    git(copy, "commit", "--quiet", "--all", "--message=Take names of our own")
+    git(copy, "push", "--quiet", "--force", "origin", "HEAD:main")
+    commit = git(copy, "rev-parse", "HEAD")
+    project = Project(origin, [commit], tmp_path)
+    team = replace(github, repository="Team/site")
+    for image in IMAGES:
+        succeeded(team.run(project.clone_at(commit, image), f"build-{image}.yml", "push"))
+        name = f"{github.registry}/team/{image}"
+        assert labels(f"{name}:sha-{commit}")["org.opencontainers.image.source"] == "https://github.com/team/site"
+        tag, digest = project.running()[image]
+        assert tag == f"sha-{commit}"
+        assert github.manifest(f"{name}@{digest}")
 
 
 def test_a_merge_into_master_is_published_and_not_promoted(github: GitHub, project: Project) -> None:
