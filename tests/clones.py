@@ -12,7 +12,7 @@ IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for
 
 RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
 STAMPS = {".installed", ".built"}
-PRODUCTS = {"rendered", "deploy", "run", "diagnosis"}  # of .build; a clone makes its own
+INSTALLED = {"bin", "nginx", "mermaid"}  # of .build; what else is there, a clone makes for itself
 # What the packages of requirements/dev.txt, which the tests run with, contain as well.
 OF_DEV = {".venv": {"run.installed", "check.installed"}, ".build": set[str]()}
 
@@ -45,9 +45,8 @@ def lend_packages(clone: Path) -> None:
         own = clone / directory.name
         own.mkdir()
         for lent in directory.iterdir():
-            if lent.suffix in STAMPS or lent.name in PRODUCTS:
-                continue
-            (own / lent.name).symlink_to(lent)
+            if lent.suffix not in STAMPS and (lent.parent == VENV_BIN.parent or lent.name in INSTALLED):
+                (own / lent.name).symlink_to(lent)
         for stamp in {lent.name for lent in directory.iterdir() if lent.suffix in STAMPS} | OF_DEV[directory.name]:
             path = own / stamp
             path.touch()
