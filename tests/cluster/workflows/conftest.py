@@ -19,17 +19,16 @@ import pytest
 
 from tests.clones import shell_environment
 from tests.cluster.conftest import Cluster
-from tools.images import images_of
-from tools.render import OVERLAYS, REPOSITORY, render
+from tools.promote import read_pin
+from tools.render import REPOSITORY
 
 ACTIONS = Path(__file__).parent / "actions"
 WORKFLOWS = Path(".github") / "workflows"
 ACT = REPOSITORY / ".build" / "bin" / "act"
 # Playwright brings the Node.js that runs the actions.
 NODE = Path(playwright.__file__).parent / "driver"
-# Who owns the images that the overlays name; GitHub knows the owner with capital letters, which no registry has.
-OWNER = images_of(render(OVERLAYS / "recette"))[0].name.split("/")[-2]
-GITHUB_REPOSITORY = f"{OWNER.title()}/datapress"
+# Of who owns the images that recette names; GitHub knows an owner with capital letters, which no registry has.
+GITHUB_REPOSITORY = f"{read_pin(REPOSITORY, 'api').image.name.split('/')[-2].title()}/datapress"
 REMOTE_ACTION = re.compile(r"uses: (?P<name>(?!\./)[^@\s]+)@(?P<commit>[0-9a-f]{40})")
 GH = """#!/bin/sh
 echo "$*" >> "$GH_NOTED"
@@ -78,6 +77,10 @@ class GitHub:
     scratch: Path
     registry: str
     repository: str = GITHUB_REPOSITORY
+
+    def image(self, name: str) -> str:
+        """Return what an image is published as."""
+        return f"{self.registry}/{self.repository.partition('/')[0].lower()}/{name}"
 
     def run(
         self, clone: Path, workflow: str, event: str, payload: Any = None, job: str = "", **environment: str

@@ -10,7 +10,7 @@ import yaml
 
 from tests.clones import git, make_clone, make_origin
 from tests.cluster.conftest import Measure
-from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, OWNER, WORKFLOWS, GitHub, Run
+from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, WORKFLOWS, GitHub, Run
 from tests.docs.test_adding import take_names
 from tools.command import do
 from tools.images import build, digest_of
@@ -82,14 +82,14 @@ def test_a_pull_request_builds_the_image_and_publishes_nothing(github: GitHub, p
     (*_, commit) = project.commits
     run = succeeded(github.run(project.clone_at(commit, "pull-request"), "build-api.yml", "pull_request"))
     assert "Success - Main docker/build-push-action" in run.said
-    assert github.manifest(f"{github.registry}/{OWNER}/api:sha-{commit}") is None
+    assert github.manifest(f"{github.image('api')}:sha-{commit}") is None
     assert not any("password" in asked or "subject-digest" in asked for asked in run.asked)
     assert project.head() == commit
 
 
 def test_a_merge_publishes_attests_verifies_and_promotes_once(github: GitHub, project: Project) -> None:
     (*_, commit) = project.commits
-    name = f"{github.registry}/{OWNER}/api"
+    name = github.image("api")
     before = project.running()
     run = succeeded(github.run(project.clone_at(commit, "merge"), "build-api.yml", "push"))
 
@@ -140,7 +140,7 @@ def test_a_merge_into_master_is_published_and_not_promoted(github: GitHub, proje
     clone = project.clone_at(commit, "master")
     git(clone, "branch", "--quiet", "--move", "main", "master")
     succeeded(github.run(clone, "build-front.yml", "push"))
-    assert github.manifest(f"{github.registry}/{OWNER}/front:sha-{commit}")
+    assert github.manifest(f"{github.image('front')}:sha-{commit}")
     assert project.head() == commit
 
 
@@ -170,7 +170,7 @@ def test_ten_promotions_at_once_lose_nothing_and_keep_the_order(
         ages = [age.get(project.running(promotion)[image][0], -1) for promotion in promotions]
         assert ages == sorted(ages)
     for image, (tag, digest) in project.running().items():
-        assert github.manifest(f"{github.registry}/{OWNER}/{image}@{digest}"), tag
+        assert github.manifest(f"{github.image(image)}@{digest}"), tag
     assert render(project.clone_at("origin/main", "final") / FILE.parent)
     measure("promotions at once: runs, commits on main", f"{len(runs)}, {len(promotions)}")
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_verified_is_not_promoted(
 ) -> None:
     (*_, commit) = project.commits
     clone = project.clone_at(commit, "unverified")
-    reference = f"{github.registry}/{OWNER}/api:unverified"
+    reference = f"{github.image('api')}:unverified"
     build(read_pin(clone, "api").image, reference, commit)
     do(["docker", "push", "--quiet", reference])
     (clone / WORKFLOWS / "caller.yml").write_text(calling(digest_of(reference) if published else NOWHERE))
