@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tools.french import NO_BREAK
 from tools.pages import pages
 from tools.render import REPOSITORY
 
@@ -20,7 +21,7 @@ VERSION = r"(\d+\.\d+(?:\.\d+)?)"
 def test_a_page_names_the_version_that_is_run(words: str) -> None:
     file, decides = DECIDED[words]
     (version,) = re.findall(decides.replace("{}", VERSION), (REPOSITORY / file).read_text(), re.MULTILINE)
-    texts = {page: page.read_text().replace("\N{NO-BREAK SPACE}", " ") for page in pages()}
+    texts = {page: page.read_text().replace(NO_BREAK, " ") for page in pages()}
     told = {(page, found) for page, text in texts.items() for found in re.findall(words.replace("{}", VERSION), text)}
     assert told
     # A page may leave out the patch.
