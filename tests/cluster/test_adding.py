@@ -7,12 +7,12 @@ import requests
 
 from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
 from tests.docs.commands import commands, headings, run
-from tests.docs.test_adding import ENVIRONMENT, NAME, not_followed
+from tests.docs.test_adding import ENVIRONMENT, NAME, unless_environment
 from tools.probe import answers
 from tools.render import OVERLAYS, REPOSITORY
 
 
-@not_followed
+@unless_environment
 @pytest.mark.timeout(240)
 def test_an_environment_more_answers(cluster: Cluster, images: dict[str, str], clone: Path) -> None:
     assert images

@@ -10,17 +10,20 @@ import pytest
 
 from tests.clones import RECETTE, git
 from tests.docs.commands import commands, headings, run
-from tools.render import OVERLAYS, environments
+from tools.render import OVERLAYS
 
 ENVIRONMENT = "docs/runbooks/ajouter-un-environnement.md"
 NAME = "preprod"
 COMPONENT = "docs/runbooks/ajouter-un-composant.md"
 
-# Whoever follows the pages for real has what they add: they can't be followed again.
-not_followed = pytest.mark.skipif(NAME in environments(), reason=f"{ENVIRONMENT} was followed: {NAME} is here")
-component_not_followed = pytest.mark.skipif(
-    (OVERLAYS.parent / "components" / "client-addresses").exists(), reason=f"{COMPONENT} was followed"
-)
+
+def unless_followed(page: str, made: Path) -> pytest.MarkDecorator:
+    """Skip a test where somebody has followed a page for real: what it makes can't be made again."""
+    return pytest.mark.skipif(made.exists(), reason=f"{page} was followed: {made.name} is here")
+
+
+unless_environment = unless_followed(ENVIRONMENT, OVERLAYS / NAME)
+unless_component = unless_followed(COMPONENT, OVERLAYS.parent / "components" / "client-addresses")
 
 
 def follow(page: str, clone: Path) -> list[str]:
@@ -50,7 +53,7 @@ def run_tests(clone: Path, *paths: str) -> list[str]:
     return re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.MULTILINE)
 
 
-@not_followed
+@unless_environment
 @pytest.mark.timeout(240)
 def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> None:
     *_, told = follow(ENVIRONMENT, clone)
@@ -80,7 +83,7 @@ def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> 
     assert failed == []
 
 
-@not_followed
+@unless_environment
 @pytest.mark.timeout(120)
 def test_an_environment_that_takes_the_port_of_another_is_refused(clone: Path) -> None:
     (first, *_) = headings(ENVIRONMENT)
@@ -89,7 +92,7 @@ def test_an_environment_that_takes_the_port_of_another_is_refused(clone: Path) -
         run("make check", clone)
 
 
-@component_not_followed
+@unless_component
 @pytest.mark.timeout(120)
 def test_a_component_more_changes_the_environment_that_takes_it(clone: Path) -> None:
     *_, told = follow(COMPONENT, clone)
