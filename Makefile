@@ -11,7 +11,7 @@ help: ## list the targets
 
 run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
 	@tools/setup.sh run
-	@python -m tools.run $(ENV)
+	@python -m tools.local.run $(ENV)
 
 test: ## run every check that needs no cluster
 	@tools/setup.sh test
@@ -61,19 +61,19 @@ drills: ## run operations and faults under traffic on that cluster; RECORD=1 kee
 
 bench: ## measure the API behind NGINX against other servers, and the commands here; RECORD=1 keeps the latter
 	@tools/setup.sh bench
-	@python -m tools.bench $(RECORDED)
+	@python -m bench.workers $(RECORDED)
 
 bench-recette: ## find the highest rate that recette holds on the cluster of the current context; RECORD=1 keeps it
 	@tools/setup.sh bench-recette
-	@python -m tools.bench_recette $(RECORDED)
+	@python -m bench.recette $(RECORDED)
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools.deploy up $(ENV)
+	@python -m tools.local.deploy up $(ENV)
 
 undeploy: ## take ENV off the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools.deploy down $(ENV)
+	@python -m tools.local.deploy down $(ENV)
 
 diff: ## say what the files here change, and what follows: [REF=main] [OPTIONS=--live|--markdown|--json]
 	@tools/setup.sh deploy
@@ -85,18 +85,16 @@ promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
 
 cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the versions that kind has images of
 	@tools/setup.sh cluster
-	@python -m tools.cluster $(KUBERNETES)
+	@python -m tools.local.cluster $(KUBERNETES)
 
 pages: ## write what README and docs/ take from manifests and from measured figures
 	@tools/setup.sh deploy
-	@python -m tools.flows
-	@python -m tools environments --write >/dev/null
-	@python -m tools.pages
+	@python -m documents.pages
 
 docs: pages ## write the pages, and build the documents that are files with LibreOffice, pandoc and Chromium
 	@tools/setup.sh docs
-	@python -m tools.slides
-	@python -m tools.pdf
+	@python -m documents.slides
+	@python -m documents.pdf
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file

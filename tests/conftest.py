@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.clones import make_clone, make_origin
+from tests.support.clones import make_clone, make_origin
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tools.command import Parser, run_program
 COMMANDS = {
     "check": ("tools.check", "report what is wrong in the overlays, with file and line"),
     "diff": ("tools.diff", "say what the files here would change, and what follows"),
-    "environments": ("tools.environments", "show how the environments differ"),
+    "environments": ("tools.compare", "show how the environments differ"),
     "promote": ("tools.promote", "have recette run an image"),
 }
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tools.render import OVERLAYS, RenderError, environments
+from tools.render import RenderError
+from tools.repository import OVERLAYS, environments
 
 # What a shell says of a program that SIGPIPE ended.
 READER_GONE = 128 + 13

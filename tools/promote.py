@@ -25,7 +25,8 @@ from pathlib import Path
 
 from tools.command import FailedError, RefusedError, ask, one_line, require
 from tools.images import SOURCES, Image
-from tools.render import OVERLAYS, REPOSITORY, RenderError, render
+from tools.render import RenderError, render
+from tools.repository import OVERLAYS, REPOSITORY
 
 ENVIRONMENT = "recette"
 OVERLAY = (OVERLAYS / ENVIRONMENT).relative_to(REPOSITORY)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,21 +10,13 @@ from typing import Any
 
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-OVERLAYS = REPOSITORY / "deploy" / "overlays"
-APPLICATION = REPOSITORY / "argocd" / "application.yaml"  # the one that names the repository
-VENV_BIN = Path(sys.executable).parent
+from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN, followed
 
 Manifest = dict[str, Any]
 
 
 class RenderError(Exception):
     """Kustomize refused a kustomization; the message is what it said."""
-
-
-def environments(overlays: Path = OVERLAYS) -> list[str]:
-    """Return the names of the overlays, sorted."""
-    return sorted(path.parent.name for path in overlays.glob("*/kustomization.yaml"))
 
 
 def kubectl() -> str:
@@ -64,15 +55,6 @@ def render(directory: Path) -> list[Manifest]:
         RenderError: if Kustomize refuses it.
     """
     return [document for document in yaml.safe_load_all(kustomize(directory)) if document]
-
-
-def followed() -> dict[str, Mapping[str, Any]]:
-    """Return the environments that Argo CD follows, each with the source in its Application."""
-    documents = [
-        one for file in sorted(APPLICATION.parent.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())
-    ]
-    sources = [one["spec"]["source"] for one in documents if one["kind"] == "Application"]
-    return {Path(source["path"]).name: source for source in sources}
 
 
 def render_deployed(environment: str) -> list[Manifest]:

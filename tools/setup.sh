@@ -61,11 +61,11 @@ install_python() {
 
 # Chromium draws Mermaid's diagrams: the system's, so none is downloaded.
 install_mermaid() {
-  local lock=tools/diagrams/package-lock.json into=.build/mermaid
+  local lock=documents/mermaid/package-lock.json into=.build/mermaid
   [ "$into/.installed" -nt "$lock" ] && return
   say "installing the npm packages of $lock"
   mkdir -p "$into"
-  cp tools/diagrams/package*.json "$into"
+  cp documents/mermaid/package*.json "$into"
   npm ci --prefix "$into" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
   touch "$into/.installed"
 }

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from datapress_api.app import create_app
 from datapress_api.settings import Settings
-from tests.api.gunicorn_server import CONFIGURATION, Server
+from tests.support.gunicorn_server import CONFIGURATION, Server
 
 StartServer = Callable[..., Server]
 

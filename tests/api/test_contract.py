@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from datapress_api.app import create_app
 from datapress_api.settings import Settings
-from tests.api.gunicorn_server import CONFIGURATION, Server
+from tests.support.gunicorn_server import CONFIGURATION, Server
 
 Case = schemathesis.Case[Any]
 PATH = CONFIGURATION.with_name("openapi.yaml")

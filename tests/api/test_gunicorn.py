@@ -19,8 +19,8 @@ import pytest
 from gunicorn.config import Config
 
 from datapress_api.worker import Worker
-from tests.api.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer, wait_until
-from tools.probe import free_port
+from tests.support.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer, wait_until
+from tools.local.ports import free_port
 
 StartServer = Callable[..., Server]
 MIB = 1024 * 1024

@@ -1,9 +1,9 @@
 """Hostile requests straight to gunicorn, without the front that shields it; tests/cluster has them through both."""
 
-from tests.api.gunicorn_server import Server
-from tests.hostile.shapes import cases
-from tests.hostile.verdict import assert_harmless
-from tests.hostile.wire import exchange
+from tests.support.gunicorn_server import Server
+from tests.support.hostile.shapes import cases
+from tests.support.hostile.verdict import assert_harmless
+from tests.support.hostile.wire import exchange
 
 
 def test_every_hostile_request_is_refused_or_answered_as_what_it_is(server: Server) -> None:

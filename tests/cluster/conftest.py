@@ -22,19 +22,20 @@ from typing import Any
 
 import pytest
 
-from tests.clones import change_banner
-from tools import figures
+from documents import figures
+from tests.support.clones import change_banner
 from tools.command import do
 from tools.images import build, images_of
-from tools.probe import answers
-from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, kubectl, render, render_deployed
+from tools.local.ports import answers
+from tools.render import Manifest, kubectl, render, render_deployed
+from tools.repository import OVERLAYS, REPOSITORY, environments
 
 VARIABLES = ("KUBECONFIG", "REGISTRY", "NODE_ADDRESS", "HOST_ADDRESS")
 DEPLOYMENTS = ["datapress-api", "datapress-front"]
 ROLLOUT_SECONDS = 180
 IMAGE = "python:3.14-slim"  # of pods that are not the product's
 SCRATCH = "datapress-e2e"  # the namespace of most of them
-# Keeps a number under its key of tools/figures.yaml, or shows a text in the table that closes the run.
+# Keeps a number under its key of documents/figures.yaml, or shows a text in the table that closes the run.
 Measure = Callable[[str, float | str], None]
 DIAGNOSE = Path(__file__).with_name("diagnose.sh")
 DIAGNOSIS = REPOSITORY / ".build" / "diagnosis"  # e2e.yml keeps it as an artifact

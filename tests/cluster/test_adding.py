@@ -6,10 +6,10 @@ import pytest
 import requests
 
 from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
-from tests.docs.commands import commands, headings, run
-from tests.docs.test_adding import ENVIRONMENT, NAME, unless_environment
-from tools.probe import answers
-from tools.render import OVERLAYS, REPOSITORY
+from tests.documents.commands import commands, headings, run
+from tests.documents.test_adding import ENVIRONMENT, NAME, unless_environment
+from tools.local.ports import answers
+from tools.repository import OVERLAYS, REPOSITORY
 
 
 @unless_environment

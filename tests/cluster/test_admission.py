@@ -21,13 +21,14 @@ import yaml
 
 from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, eventually
 from tools.images import digest_of
-from tools.render import OVERLAYS, Manifest, render
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS, REPOSITORY
 
 pytestmark = pytest.mark.timeout(300)  # the first of the session, which builds the images, is here
 
 API, FRONT = DEPLOYMENTS
 NAMESPACE = "datapress-admission"
-CASES = Path(__file__).parent / "admission"
+CASES = REPOSITORY / "tests" / "cases" / "admission"
 WORKLOADS = {"Deployment", "Job"}
 LABEL = "app.kubernetes.io/part-of=datapress"
 ACTIVE_SECONDS = 30

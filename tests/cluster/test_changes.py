@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.cluster.conftest import Release, eventually, overlay_with_banner
 from tests.cluster.test_overlays import press_button
-from tools.render import OVERLAYS
+from tools.repository import OVERLAYS
 
 API = "datapress-api"
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import RECETTE, change_banner, git
 from tests.cluster.conftest import Release
-from tests.docs.commands import commands, run
+from tests.documents.commands import commands, run
+from tests.support.clones import RECETTE, change_banner, git
 from tools.images import images_of
-from tools.render import OVERLAYS, render
+from tools.render import render
+from tools.repository import OVERLAYS
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import requests
 from playwright.sync_api import Page
 
 from tests.cluster.test_overlays import press_button
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 API_URL = "http://127.0.0.1:8080"
 FRONT_URL = "http://127.0.0.1:8081"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Release, eventually
-from tests.docs.commands import commands, run
-from tools.render import OVERLAYS, REPOSITORY, Manifest, render
+from tests.documents.commands import commands, run
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS, REPOSITORY
 
 PAGE = "docs/runbooks/diagnostiquer.md"
 Look = Callable[..., str]

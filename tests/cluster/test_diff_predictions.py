@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.clones import change_banner
 from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
-from tools.changes import Identity, identity
-from tools.consequences import Consequence, consequences
+from tests.support.clones import change_banner
 from tools.diff import compare_with_cluster
-from tools.render import OVERLAYS, REPOSITORY, Manifest, render
-from tools.rules import Effect, Situation
+from tools.diff.changes import Identity, identity
+from tools.diff.consequences import Consequence, consequences
+from tools.diff.rules import Effect, Situation
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS, REPOSITORY
 
 Outcome = dict[str, set[Effect]]
 API, FRONT = DEPLOYMENTS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import DEPLOYMENTS, Measure
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 STOP_SIGNAL = {
     "datapress-api": "SIGTERM",

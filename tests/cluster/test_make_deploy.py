@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
-from tools.deploy import load_command
 from tools.images import revision
-from tools.render import REPOSITORY
+from tools.local.deploy import load_command
+from tools.repository import REPOSITORY
 
 
 def _make(cluster: Cluster, target: str, **environment: str) -> "subprocess.CompletedProcess[str]":

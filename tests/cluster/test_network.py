@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import IMAGE, Cluster, Measure, Release, eventually, running, smoke_test
-from tools.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
-from tools.network_policy import End
-from tools.render import environments
+from tools.network.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
+from tools.network.policy import End
+from tools.repository import environments
 
 NAME = "app.kubernetes.io/name"
 DNS = "elsewhere/dns"

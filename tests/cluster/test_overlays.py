@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.cluster.conftest import DEPLOYMENTS, Measure, Release
-from tools.render import OVERLAYS
+from tools.repository import OVERLAYS
 
 MEBIBYTE = 2**20
 REQUESTS = 10_000

@@ -11,8 +11,9 @@ import pytest
 from tests.cluster.conftest import Cluster, Measure, eventually
 from tools.check.pod_security import refusals
 from tools.check.rendering import Pod
-from tools.render import OVERLAYS, Manifest, render
-from tools.values import pod_of
+from tools.local.container import pod_of
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS
 
 NAMESPACE = "datapress-pod-security"
 Spec = dict[str, Any]

@@ -22,9 +22,9 @@ import crossplane
 import pytest
 import requests
 
-from tools import front
-from tools.probe import free_port
-from tools.render import REPOSITORY, VENV_BIN
+from tools.local import front
+from tools.local.ports import free_port
+from tools.repository import REPOSITORY, VENV_BIN
 
 CONFIGURATION = {
     "version": "v1.0 – Environnement de démonstration",

@@ -17,11 +17,11 @@ import pytest
 import requests
 import yaml
 
-from tests.api.gunicorn_server import wait_until
 from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, arguments, running_front, scripted_server
-from tools import front
-from tools.probe import free_port
-from tools.render import REPOSITORY, VENV_BIN
+from tests.support.gunicorn_server import wait_until
+from tools.local import front
+from tools.local.ports import free_port
+from tools.repository import REPOSITORY, VENV_BIN
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

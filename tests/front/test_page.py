@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.front.conftest import CONFIGURATION, GOOD, Front, ScriptedApi, running_front, scripted_server
-from tools.front import SITE
-from tools.probe import free_port
+from tools.local.front import SITE
+from tools.local.ports import free_port
 
 OK = "L'API répond."
 WAITING = "Test en cours"

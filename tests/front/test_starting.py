@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import front
-from tools.render import VENV_BIN
+from tools.local import front
+from tools.repository import VENV_BIN
 
 DOCKERFILE = (front.FRONT / "Dockerfile").read_text()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.plugin import Verdict
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
 PARTS = 2

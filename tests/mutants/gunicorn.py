@@ -11,8 +11,8 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
-from tests.api.gunicorn_server import CONFIGURATION
 from tests.mutants.plugin import Mutant
+from tests.support.gunicorn_server import CONFIGURATION
 
 # Mutants that are as good as the product, and why. `*` stands for anything.
 EQUIVALENT = {

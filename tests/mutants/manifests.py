@@ -1,7 +1,7 @@
 """Mutants of what Kustomize renders: of each overlay, of argocd/, and of the overlay as Argo CD renders it.
 
 Each key, item and value of each object, at every depth, is deleted and weakened; in place, where the tests of
-tests/deploy look. An object or a field that is added tomorrow is among them.
+tests/manifests look. An object or a field that is added tomorrow is among them.
 """
 
 import re
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.conftest import ARGOCD, SYNCED, rendered, unhashed
+from tests.manifests.conftest import ARGOCD, SYNCED, rendered, unhashed
 from tests.mutants.plugin import Mutant
-from tools.render import environments
+from tools.repository import environments
 
 Change = Callable[[], AbstractContextManager[None]]
 

@@ -15,7 +15,7 @@ import crossplane
 
 from tests.front import conftest
 from tests.mutants.plugin import Mutant
-from tools import front
+from tools.local import front
 
 Block = list[dict[str, Any]]
 

@@ -1,6 +1,6 @@
 """A plugin of pytest that changes one thing of the product at a time, and asks the collected tests whether they see it.
 
-python -m pytest -p tests.mutants.plugin --mutate manifests --verdicts FILE tests/deploy
+python -m pytest -p tests.mutants.plugin --mutate manifests --verdicts FILE tests/manifests
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What is taken from a rendered manifest, or weakened in it, turns a test of tests/deploy red."""
+"""What is taken from a rendered manifest, or weakened in it, turns a test of tests/manifests red."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def test_every_mutant_of_the_manifests_is_caught(tmp_path: Path, count: Count) -> None:
-    verdicts = judge(tmp_path, "manifests", "tests/deploy")
+    verdicts = judge(tmp_path, "manifests", "tests/manifests")
     count(verdicts)
     require_all_caught("manifests", verdicts)
 
@@ -19,7 +19,9 @@ def test_a_field_that_no_test_knows_is_named(tmp_path: Path) -> None:
     """The suite itself bites: what is added tomorrow without a test is uncaught, in each rendering that has it."""
     name = "kind: Service\nmetadata:\n  name: datapress-api\n"
     plant = ("deploy/base/api/service.yaml", name, f"{name}  annotations: {{new: field}}\n")
-    verdicts = judge(tmp_path, "manifests", "tests/deploy", "--only", "recette Service/datapress-api.meta", plant=plant)
+    verdicts = judge(
+        tmp_path, "manifests", "tests/manifests", "--only", "recette Service/datapress-api.meta", plant=plant
+    )
     field = "recette Service/datapress-api.metadata.annotations"
     uncaught = {verdict.name for verdict in verdicts if not verdict.caught_by}
     assert uncaught == {

@@ -8,7 +8,8 @@ from shlex import quote
 
 import pytest
 
-from tools.render import OVERLAYS, REPOSITORY, Manifest, render
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS, REPOSITORY
 
 
 @cache

@@ -14,9 +14,10 @@ import yaml
 
 from tools.__main__ import main
 from tools.check import Finding, check, rendering, rules
-from tools.render import REPOSITORY, build, environments
+from tools.render import build
+from tools.repository import REPOSITORY, environments
 
-CATALOGUE = Path(__file__).parent / "overlays"
+CATALOGUE = REPOSITORY / "tests" / "cases" / "catalogue"
 CASE = "case.yaml"
 
 

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from tests.tools.conftest import Fakes, rendered
-from tools.cluster import CONFIG, cluster
 from tools.command import run_program
-from tools.render import environments
+from tools.local.cluster import CONFIG, cluster
+from tools.repository import environments
 
 NETWORK = {"network inspect": (0, "fc00:f853::1 172.18.0.1")}
 UP = {"version": (0, "29.0.0"), "container inspect": (1, "no such container"), **NETWORK}

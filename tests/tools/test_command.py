@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from tools.command import FailedError, RefusedError, run_program
-from tools.render import REPOSITORY, RenderError
+from tools.render import RenderError
+from tools.repository import REPOSITORY
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from tests.tools.conftest import Fakes, rendered
-from tools import deploy
 from tools.command import RefusedError, run_program
-from tools.deploy import Cluster, confirm, load_command, main, write_kustomization
 from tools.images import images_of, version
-from tools.render import OVERLAYS, REPOSITORY, Manifest, environments, render
+from tools.local import deploy
+from tools.local.deploy import Cluster, confirm, load_command, main, write_kustomization
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS, REPOSITORY, environments
 
 REMOTE = "team@production"
 SERVER = "https://192.0.2.1:6443"
@@ -225,7 +226,7 @@ def test_a_wrong_environment_lists_the_right_ones(fakes: Fakes, capfd: pytest.Ca
 
 
 def test_a_wrong_command_line_is_refused(fakes: Fakes, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "usage: python -m tools.deploy" in refusal(fakes, capfd, "sideways", "dev")
+    assert "usage: python -m tools.local.deploy" in refusal(fakes, capfd, "sideways", "dev")
     assert "ENV" in refusal(fakes, capfd, "up")
 
 
@@ -314,7 +315,7 @@ def test_a_cluster_that_is_not_local_is_asked_about(answer: str, goes_on: bool) 
     """By a terminal of its own, as somebody at a keyboard has."""
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
-    program = f"from tools.deploy import *; confirm(Cluster({REMOTE!r}, {SERVER!r}, None), 'what', False)"
+    program = f"from tools.local.deploy import *; confirm(Cluster({REMOTE!r}, {SERVER!r}, None), 'what', False)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, stdin=theirs, capture_output=True, text=True, check=False
     )

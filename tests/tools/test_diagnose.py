@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.cluster import conftest as of_cluster
-from tools.render import environments
+from tools.repository import environments
 
 AWAY = {
     "clusters": [{"name": "away", "cluster": {"server": "https://127.0.0.1:1"}}],

@@ -14,14 +14,15 @@ import yaml
 
 from tests.cluster.test_diff_predictions import ROUNDS, Overlay, predict
 from tools import diff
-from tools.changes import compare, without_hash
 from tools.command import Parser
-from tools.consequences import Consequence, consequences
-from tools.diff_live import bare
-from tools.diff_report import Difference, Report, markdown
-from tools.render import REPOSITORY, Manifest, environments
-from tools.rollout import rollout
-from tools.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
+from tools.diff.changes import compare, without_hash
+from tools.diff.consequences import Consequence, consequences
+from tools.diff.live import bare
+from tools.diff.report import Difference, Report, markdown
+from tools.diff.rollout import rollout
+from tools.diff.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
+from tools.render import Manifest
+from tools.repository import REPOSITORY, environments
 
 # Argo CD's part is not that of `kubectl apply -k`: these files show it.
 PROVEN_ELSEWHERE = {

@@ -9,7 +9,7 @@ import pytest
 from tests.tools.conftest import Fakes, rendered
 from tools.command import FailedError, RefusedError
 from tools.images import Image, digest_of, images_of, revision
-from tools.render import REPOSITORY, environments
+from tools.repository import REPOSITORY, environments
 
 
 def git(repository: Path, *arguments: str) -> str:

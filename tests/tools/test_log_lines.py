@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tools.log_lines import readable
+from tools.local.log_lines import readable
 
 REQUEST = {
     "ts": "2026-03-01T10:03:11.250000Z",

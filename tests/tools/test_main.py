@@ -9,8 +9,8 @@ import pytest
 
 from tools.__main__ import COMMANDS, main
 from tools.command import RefusedError
-from tools.render import REPOSITORY
-from tools.report import paint
+from tools.repository import REPOSITORY
+from tools.terminal import paint
 
 
 @pytest.mark.parametrize("name", COMMANDS)

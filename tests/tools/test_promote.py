@@ -20,7 +20,7 @@ from tools.__main__ import main
 from tools.command import run_program
 from tools.images import Image
 from tools.promote import FILE
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 COMMITS = 6
 PIN = r"newTag: sha-[0-9a-f]{40}(, digest: sha256:[0-9a-f]{64})?"

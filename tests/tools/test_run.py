@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from tests.tools.conftest import rendered
-from tools import run as run_module
 from tools.command import RefusedError, run_program
-from tools.render import environments
-from tools.run import PORTS, main, prepare_front, read_ports
+from tools.local import run as run_module
+from tools.local.run import PORTS, main, prepare_front, read_ports
+from tools.repository import environments
 
 PATIENCE = 20
 
@@ -36,7 +36,7 @@ class Run:
         self.api, self.front, self.metrics = (f"http://localhost:{port}" for port in ports.values())
         with output.open("wb") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tools.run", environment],
+                [sys.executable, "-m", "tools.local.run", environment],
                 cwd=repository,
                 # What a shell may hold must not count: a pod has none of it.
                 env=os.environ
@@ -253,7 +253,7 @@ def test_a_wrong_environment_lists_the_right_ones(refusal: Callable[..., str], n
 
 
 def test_a_wrong_command_line_is_refused(refusal: Callable[..., str]) -> None:
-    assert "usage: python -m tools.run" in refusal()
+    assert "usage: python -m tools.local.run" in refusal()
     assert "--quickly" in refusal("dev", "--quickly")
 
 

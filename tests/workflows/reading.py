@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 DIRECTORY = REPOSITORY / ".github" / "workflows"
 Workflow = dict[str, Any]

@@ -8,7 +8,7 @@ import yaml
 
 from tests.workflows.reading import DIRECTORY
 from tools.promote import FILE
-from tools.render import REPOSITORY, environments
+from tools.repository import REPOSITORY, environments
 
 GITHUB = DIRECTORY.parent
 UPDATES: list[dict[str, Any]] = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]

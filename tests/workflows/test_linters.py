@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.render import REPOSITORY, VENV_BIN
+from tools.repository import REPOSITORY, VENV_BIN
 
-REFUSED = sorted((Path(__file__).parent / "refused").glob("*.yml"))
+REFUSED = sorted((REPOSITORY / "tests" / "cases" / "workflows").glob("*.yml"))
 PATH = f"{VENV_BIN}:{REPOSITORY / '.build' / 'bin'}:{os.environ['PATH']}"
 
 

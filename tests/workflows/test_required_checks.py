@@ -13,7 +13,7 @@ import pytest
 
 from tests.workflows.reading import Workflow, Workflows, read_all, triggers
 from tools.promote import BRANCH
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "ci-cd.md"
 ON_PULL_REQUESTS = "github.event_name == 'pull_request'"

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tools.check import environments, kustomizations, names, pod_security, secrets, workloads
 from tools.check.rendering import Problem, Rendering, Tree, open_tree
-from tools.render import REPOSITORY, RenderError
-from tools.report import add_json_option, paint, print_json
+from tools.render import RenderError
+from tools.repository import REPOSITORY
+from tools.terminal import add_json_option, paint, print_json
 
 # In each rendering by itself.
 RULES: dict[str, Callable[[Rendering], Iterator[Problem]]] = {

@@ -14,7 +14,7 @@ from tools.check.sources import FieldPath, fields, get
 from tools.images import name_of
 from tools.render import Manifest
 
-# The oldest that is supported; tests/deploy holds the repository to the newest as well.
+# The oldest that is supported; tests/manifests holds the repository to the newest as well.
 KUBERNETES = "1.34.0"
 _SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _SUFFIXES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}

@@ -23,13 +23,13 @@ from datapress_api.worker import SECONDS_TO_READ
 from tests.cluster.conftest import DEPLOYMENTS, Measure, Release, eventually
 from tests.cluster.load import load
 from tests.cluster.test_overlays import MEBIBYTE, NGINX_ERROR
-from tests.hostile import wire
-from tests.hostile.shapes import SEED, cases
-from tests.hostile.verdict import answers_in, assert_harmless
-from tests.hostile.wire import CLOSED, OPEN, Reply, Sending, exchange
-from tools import front
-from tools.probe import answers
-from tools.render import REPOSITORY
+from tests.support.hostile import wire
+from tests.support.hostile.shapes import SEED, cases
+from tests.support.hostile.verdict import answers_in, assert_harmless
+from tests.support.hostile.wire import CLOSED, OPEN, Reply, Sending, exchange
+from tools.local import front
+from tools.local.ports import answers
+from tools.repository import REPOSITORY
 
 pytestmark = pytest.mark.timeout(300)  # on a busy machine
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import requests
 
+from documents import figures
 from tests.cluster.conftest import DEPLOYMENTS, Measure, Release, eventually, is_ready, overlay_with_banner
 from tests.cluster.load import Answer, Load, load
-from tools import figures
-from tools.render import OVERLAYS
+from tools.repository import OVERLAYS
 
 API, FRONT = DEPLOYMENTS
 # The front's own limits for the API: 2 s to connect, 4.5 s to answer (src/front/templates).

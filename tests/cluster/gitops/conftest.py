@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 import requests
 
-from tests.clones import make_origin
 from tests.cluster.conftest import Cluster, Measure, eventually
 from tests.cluster.load import Load, load
+from tests.support.clones import make_origin
 from tools.images import Image, build, digest_of
 from tools.promote import read_pin
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 APPLICATION = "datapress-recette"
 NAMESPACE = "datapress-recette"

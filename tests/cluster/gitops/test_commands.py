@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import make_clone
 from tests.cluster.conftest import Cluster, eventually
 from tests.cluster.gitops.conftest import APPLICATION, Builder, Loop
-from tests.docs.commands import commands, run
-from tools.render import REPOSITORY
+from tests.documents.commands import commands, run
+from tests.support.clones import make_clone
+from tools.repository import REPOSITORY
 
 INSTALL = "docs/runbooks/installer-argo-cd.md"
 PROMOTE = "docs/runbooks/promouvoir.md"

@@ -9,7 +9,7 @@ import yaml
 
 from tests.cluster.conftest import Measure, eventually
 from tests.cluster.gitops.conftest import APPLICATION, NAMESPACE, OVERLAY, Loop, replacing
-from tools.render import OVERLAYS
+from tools.repository import OVERLAYS
 
 ROLE_NAME = "datapress-e2e"
 ROLE = {

@@ -17,10 +17,10 @@ from typing import Any
 import playwright
 import pytest
 
-from tests.clones import shell_environment
 from tests.cluster.conftest import Cluster
+from tests.support.clones import shell_environment
 from tools.promote import read_pin
-from tools.render import REPOSITORY
+from tools.repository import REPOSITORY
 
 ACTIONS = Path(__file__).parent / "actions"
 WORKFLOWS = Path(".github") / "workflows"

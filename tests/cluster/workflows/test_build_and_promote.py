@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.clones import git, make_clone, make_origin
 from tests.cluster.conftest import Measure
 from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, WORKFLOWS, GitHub, Run
-from tests.docs.test_adding import take_names
+from tests.documents.test_adding import take_names
+from tests.support.clones import git, make_clone, make_origin
 from tools.command import do
 from tools.images import build, digest_of
 from tools.promote import FILE, read_pin

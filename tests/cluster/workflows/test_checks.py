@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clones import RECETTE, change_banner, git
 from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, GitHub
+from tests.support.clones import RECETTE, change_banner, git
 
 EARLIER = "https://api.example/comments/7"
 

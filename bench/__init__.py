@@ -1,0 +1,1 @@
+"""What measures: each module is started by a target of the Makefile."""

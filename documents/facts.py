@@ -1,0 +1,163 @@
+"""What the rendered manifests and Compose promise to the outside: names, ports, replicas, probes, resources."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+
+from documents.markdown import table
+from tools import compare
+from tools.render import Manifest, render_deployed
+from tools.repository import REPOSITORY, environments
+
+COMPOSE = REPOSITORY / "docker-compose.yml"
+PREFIX = "datapress-"  # of the product's objects
+PROBES = {"startup": "startupProbe", "readiness": "readinessProbe", "liveness": "livenessProbe"}
+
+
+@cache
+def deployed(environment: str) -> list[Manifest]:
+    """Return the objects of an environment as it is deployed; kubectl takes its time."""
+    return render_deployed(environment)
+
+
+def of_kind(manifests: Iterable[Manifest], kind: str) -> Iterator[Manifest]:
+    """Give the objects of a kind."""
+    return (manifest for manifest in manifests if manifest["kind"] == kind)
+
+
+def container_of(deployment: Manifest) -> dict[str, Any]:
+    """Return a Deployment's one container."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    found: dict[str, Any] = container
+    return found
+
+
+def values() -> dict[str, str]:
+    """Return, by names such as recette.front.node-port, what a sentence may take from manifests and Compose."""
+    found: dict[str, str] = {}
+    for environment in environments():
+        found |= {f"{environment}.{name}": value for name, value in _of_environment(deployed(environment))}
+    for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items():
+        (published,) = service["ports"]
+        found[f"compose.{name}.port"] = published.split(":")[-2]
+    return found
+
+
+def _of_environment(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
+    for namespace in of_kind(manifests, "Namespace"):
+        yield "namespace", namespace["metadata"]["name"]
+    for deployment in of_kind(manifests, "Deployment"):
+        yield from _of_deployment(deployment)
+    for service in of_kind(manifests, "Service"):
+        name = service["metadata"]["name"].removeprefix(PREFIX)
+        for port in service["spec"]["ports"]:
+            yield f"{name}.service-port", str(port["port"])
+            if "nodePort" in port:
+                yield f"{name}.node-port", str(port["nodePort"])
+
+
+def _of_deployment(deployment: Manifest) -> Iterator[tuple[str, str]]:
+    container, spec = container_of(deployment), deployment["spec"]
+    name = deployment["metadata"]["name"].removeprefix(PREFIX)
+    yield f"{name}.replicas", str(spec.get("replicas", 1))
+    for port in container["ports"]:
+        yield f"{name}.port.{port['name']}", str(port["containerPort"])
+    for key, amounts in container["resources"].items():
+        yield from ((f"{name}.{key}.{resource}", str(amount)) for resource, amount in amounts.items())
+    yield f"{name}.grace", str(spec["template"]["spec"]["terminationGracePeriodSeconds"])
+    yield f"{name}.pre-stop", str(container["lifecycle"]["preStop"]["sleep"]["seconds"])
+    for key, field in PROBES.items():
+        yield f"{name}.{key}", str(container[field]["httpGet"]["path"])
+
+
+def environments_compared() -> str:
+    """Return the table of what the environments have; without tags and digests, which change at each promotion."""
+    rows = compare.table(pins=False).items()
+    escaped = ([row, *(value.replace("|", "\\|") for value in values.values())] for row, values in rows)
+    return table(["", *environments()], escaped)
+
+
+def services() -> str:
+    """Return the table of the Services in French: who is reached by which name and port."""
+    rows = []
+    for environment in environments():
+        for service in of_kind(deployed(environment), "Service"):
+            name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+            for port in service["spec"]["ports"]:
+                (target,) = targets(environment, service, port)
+                rows.append(
+                    [
+                        environment,
+                        f"`{name}.{namespace}.svc.cluster.local`",
+                        service["spec"].get("type", "ClusterIP"),
+                        str(port["port"]),
+                        str(target),
+                        str(port.get("nodePort", "aucun")),
+                    ]
+                )
+    return table(["environnement", "nom", "type", "port", "port du pod", "port du nœud"], rows)
+
+
+def targets(environment: str, service: Manifest, port: Mapping[str, Any]) -> Iterator[int]:
+    """Give the ports of containers to which a port of a Service leads."""
+    for deployment in of_kind(deployed(environment), "Deployment"):
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        if service["spec"]["selector"].items() <= labels.items():
+            opened = {one["name"]: one["containerPort"] for one in container_of(deployment)["ports"]}
+            yield opened.get(port["targetPort"], port["targetPort"])
+
+
+def pods() -> str:
+    """Return the table of the pods in French: a column for each Deployment of each environment."""
+    deployments = {
+        f"{environment}, {container_of(deployment)['name']}": dict(_of_pods(deployment))
+        for environment in environments()
+        for deployment in of_kind(deployed(environment), "Deployment")
+    }
+    rows = dict.fromkeys(row for facts in deployments.values() for row in facts)
+    return table(["", *deployments], [[row, *(facts[row] for facts in deployments.values())] for row in rows])
+
+
+def _of_pods(deployment: Manifest) -> Iterator[tuple[str, str]]:
+    container, spec = container_of(deployment), deployment["spec"]
+    yield "Deployment", f"`{deployment['metadata']['name']}`"
+    yield "réplicas", str(spec.get("replicas", 1))
+    yield "ports", ", ".join(f"{port['containerPort']} (`{port['name']}`)" for port in container["ports"])
+    for name, field in PROBES.items():
+        yield f"sonde {name}", _probe(container[field])
+    for key, name in (("requests", "demandé"), ("limits", "limite")):
+        yield from ((f"{resource} : {name}", str(amount)) for resource, amount in container["resources"][key].items())
+    yield (
+        "arrêt",
+        (
+            f"{container['lifecycle']['preStop']['sleep']['seconds']} s d'attente, "
+            f"{spec['template']['spec']['terminationGracePeriodSeconds']} s au plus"
+        ),
+    )
+
+
+def _probe(described: Mapping[str, Any]) -> str:
+    """Return what a probe asks for, how often, and when it gives up."""
+    period, failures = described.get("periodSeconds", 10), described.get("failureThreshold", 3)
+    return f"`{described['httpGet']['path']}`, toutes les {period} s, {failures} échecs de suite"
+
+
+def configuration() -> str:
+    """Return the table of what ConfigMaps and Secrets hold in French: a Secret's value is nobody's business."""
+    rows = [
+        [environment, manifest["kind"], f"`{base_name(manifest)}`", f"`{key}`"]
+        for environment in environments()
+        for manifest in deployed(environment)
+        if manifest["kind"] in ("ConfigMap", "Secret")
+        for key in manifest["data"]
+    ]
+    return table(["environnement", "objet", "nom, suivi d'une empreinte", "clé"], rows)
+
+
+def base_name(manifest: Manifest) -> str:
+    """Return the name of a ConfigMap or Secret without the hash that Kustomize adds."""
+    name: str = manifest["metadata"]["name"]
+    return re.sub(r"-[a-z0-9]{10}$", "", name)

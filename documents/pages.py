@@ -1,0 +1,277 @@
+"""make docs: what pages of Markdown take from measured figures and from rendered manifests.
+
+    python -m documents.pages
+
+A page has it in a region, whose lines `make docs` writes; in French and in English:
+
+    <!-- début operations : écrit par make docs, ne pas modifier -->
+    <!-- fin operations -->
+
+    <!-- begin measured-figures: written by make docs, do not edit -->
+    <!-- end measured-figures -->
+
+Or within a line, before and behind the text that `make docs` writes:
+
+    La recette a <!-- v:recette.api.replicas --> <!-- /v --> réplicas de l'API.
+    Une fusion est servie en <!-- v:mesure.commit-to-served --> <!-- /v -->.
+
+The names of regions are those of REGIONS. Those of values are `mesure.KEY` for a figure in French, `figure.KEY` for one
+in English (documents/figures.yaml has the keys), and what `python -m documents.pages --values` lists of the
+manifests. In code, where there are no comments, write the value itself: tests/documents/test_names.py compares it with
+the manifests.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from documents import diagram, facts, figures, flows
+from documents.figures import FIGURES, MEASURED
+from documents.markdown import table
+from documents.typography import NO_BREAK
+from tools import repository
+from tools.command import Parser, RefusedError, run_program
+from tools.network.flows import ELSEWHERE, current
+from tools.repository import REPOSITORY
+
+_REGION = re.compile(
+    r"^(?P<begin><!-- (?:début (?P<fr>\S+) : écrit par make docs, ne pas modifier"
+    r"|begin (?P<en>\S+): written by make docs, do not edit) -->\n)"
+    r".*?"
+    r"^(?P<end><!-- (?:fin (?P=fr)|end (?P=en)) -->$)",
+    re.MULTILINE | re.DOTALL,
+)
+_REGION_MARK = re.compile(r"^<!-- (?:début|begin|fin|end)\b.*", re.MULTILINE)
+_VALUE = re.compile(r"(?P<begin><!-- v:(?P<name>\S+) -->)[^\n]*?(?P<end><!-- /v -->)")
+_VALUE_MARK = re.compile(r"<!-- (?:v:.*?|/v) -->")
+Make = Callable[[str], str]
+
+
+# The rows of the README's table, and the figures of each.
+README = {
+    "from `kubectl apply -k` to the button's answer, images in the registry": ["apply-to-answer"],
+    "`make deploy` to the first answer, images built before": ["make-deploy"],
+    "`make run` to the first answer, once set up": ["make-run"],
+    "memory of a pod after 10,000 requests: API; front": ["memory-api", "memory-front"],
+    "layers of our own above the base image: API; front": ["layers-api", "layers-front"],
+    "from a commit that promotes an image to the version served, Argo CD polling every 5 s": ["commit-to-served"],
+    "drift healed: a Deployment scaled; a variable edited; a policy deleted": [
+        "drift-scaled",
+        "drift-variable",
+        "drift-policy",
+    ],
+    "from `git revert` to healthy: an image that is not there; a version that crashes": [
+        "missing-image-revert",
+        "crash-revert",
+    ],
+    "a second commit while the first is stuck, to applied": ["missing-image-next"],
+    "users' requests during these and other merges, drifts and mistakes, but the next: sent; failed": [
+        "gitops-requests",
+        "gitops-failed",
+    ],
+    "the API's Service deleted by hand: back after; users' requests meanwhile: sent; failed": [
+        "drift-service",
+        "drift-service-requests",
+        "drift-service-failed",
+    ],
+    "operations and faults in recette: tried; users' requests during them; of these, failed": [
+        "operations",
+        "operations-requests",
+        "operations-failed",
+    ],
+    "connections between pods, the outside and the cluster's own services, as declared: let pass; dropped": [
+        "connections-passed",
+        "connections-dropped",
+    ],
+    "hostile requests: at the front; straight at gunicorn": ["hostile-front", "hostile-gunicorn"],
+    "slow clients; silent connections, at once": ["slow-clients", "silent-clients"],
+    "requests of others during these attacks: sent; failed": ["security-requests", "security-failed"],
+    "clients that hold every connection of the front: others fail for; their requests: sent; failed": [
+        "saturated",
+        "saturated-requests",
+        "saturated-failed",
+    ],
+    "highest rate that recette holds for 60 s, none failed and p99 below 100 ms (`make bench-recette`):"
+    " the API behind the front; the page; their ratio": ["rate-api", "rate-page", "rate-ratio"],
+    "`make check` on this repository; `make diff`, both environments": ["make-check", "make-diff"],
+}
+# Topic of figures → the region that has its table.
+TOPICS = {
+    "rollout": "mesures-deploiement",
+    "gitops": "mesures-gitops",
+    "performance": "mesures-performance",
+    "memory": "mesures-memoire",
+    "security": "mesures-securite",
+    "tools": "mesures-outils",
+}
+COUNTS = ("-requests", "-failed")  # of the requests that came during what a figure measures
+
+
+def readme_figures() -> str:
+    """Return the README's table of figures."""
+    rows = [[label, "; ".join(map(figures.english, keys))] for label, keys in README.items()]
+    runs = figures.english_runs(key for keys in README.values() for key in keys)
+    return f"{table(['what', 'figure'], rows)}\n{runs}\n"
+
+
+def topic_figures(topic: str) -> str:
+    """Return the French table of a topic's figures; with the requests meanwhile, if there were any."""
+    keys = [key for key, one in MEASURED.items() if one.topic == topic and not key.endswith(COUNTS)]
+    columns = [ending for ending in COUNTS if any(key + ending in MEASURED for key in keys)]
+    head = ["mesure", "valeur", *(["requêtes pendant ce temps", "en échec"] if columns else [])]
+    rows = [
+        [FIGURES[key].label_fr, figures.french(key), *(_if_measured(key + ending) for ending in columns)]
+        for key in keys
+    ]
+    return f"{table(head, rows)}\n{figures.french_runs(keys)}\n"
+
+
+def _if_measured(key: str) -> str:
+    return figures.french(key) if key in MEASURED else ""
+
+
+def operations() -> str:
+    """Return the drills' table in French."""
+    rows = [_operation(row) for row in figures.operations()]
+    sums = figures.french("operations-requests"), figures.french("operations-failed")
+    everything = ["**en tout**", "", *sums, ""]
+    return f"{table(OPERATIONS_HEAD, [*rows, everything])}\n{figures.french_runs(['operations'])}\n"
+
+
+OPERATIONS_HEAD = ["opération", "ce qui est permis", "requêtes", "en échec", "silence"]
+
+
+def operations_in_short() -> str:
+    """Return the drills' table in French, with those operations that users must never notice in one row."""
+    rows = figures.operations()
+    quiet = [row for row in rows if row.allowed == NOTHING_ALLOWED]
+    others = figures.Operation(
+        name=f"les {len(quiet)} autres opérations et pannes",
+        allowed=NOTHING_ALLOWED,
+        requests=sum(row.requests for row in quiet),
+        failed=sum(row.failed for row in quiet),
+        gap=max(row.gap for row in quiet),
+    )
+    return table(OPERATIONS_HEAD, [_operation(row) for row in (*(row for row in rows if row not in quiet), others)])
+
+
+NOTHING_ALLOWED = "aucun échec"
+
+
+def _operation(row: figures.Operation) -> list[str]:
+    counts = [figures.french_number(count) for count in (row.requests, row.failed)]
+    return [row.name, row.allowed, *counts, f"{figures.french_number(row.gap, 1)}{NO_BREAK}s"]
+
+
+def flows_to(group: str) -> str:
+    """Return the table of who may connect to an environment, or to what is elsewhere."""
+    return flows.table(current(), group)
+
+
+DRAWN = {"schema-recette": partial(diagram.of, "recette")}
+REGIONS: dict[str, Callable[[], str]] = {
+    "measured-figures": readme_figures,
+    **{region: partial(topic_figures, topic) for topic, region in TOPICS.items()},
+    "operations": operations,
+    "operations-en-bref": operations_in_short,
+    "environnements": facts.environments_compared,
+    "flux": flows.tables,
+    **{f"flux-{environment}": partial(flows_to, environment) for environment in repository.environments()},
+    "flux-ailleurs": partial(flows_to, ELSEWHERE),
+    "contrat-services": facts.services,
+    "contrat-pods": facts.pods,
+    "contrat-configuration": facts.configuration,
+    **DRAWN,
+}
+
+
+def region(name: str) -> str:
+    """Return the Markdown of a region.
+
+    Raises:
+        RefusedError: if there is none of that name.
+    """
+    if name not in REGIONS:
+        raise RefusedError(f"there is no region '{name}': take one of {', '.join(REGIONS)}")
+    return REGIONS[name]()
+
+
+def value(name: str) -> str:
+    """Return what a sentence takes by a name.
+
+    Raises:
+        RefusedError: if there is nothing of that name.
+    """
+    kind, _, key = name.partition(".")
+    if kind in FIGURE_KINDS:
+        return FIGURE_KINDS[kind](key)
+    known = facts.values()
+    if name not in known:
+        raise RefusedError(f"there is no value '{name}': 'python -m documents.pages --values' lists those there are")
+    return known[name]
+
+
+FIGURE_KINDS: dict[str, Make] = {"mesure": figures.french, "figure": figures.english}
+
+
+def fill(text: str, where: str, region: Make = region, value: Make = value) -> str:
+    """Return a page with its regions and values as they should be; `where` is its name.
+
+    Raises:
+        RefusedError: if one of them has no end, no begin or an unknown name.
+    """
+    return _fill(_REGION, _REGION_MARK, _fill(_VALUE, _VALUE_MARK, text, where, value), where, region)
+
+
+def _fill(whole: re.Pattern[str], mark: re.Pattern[str], text: str, where: str, make: Make) -> str:
+    """Write between each two marks what belongs there; no mark may stand alone, or be of another form."""
+
+    def at(found: re.Match[str]) -> str:
+        return f"{where}:{text.count(chr(10), 0, found.start()) + 1}"
+
+    def filled(found: re.Match[str]) -> str:
+        names = found.groupdict()
+        try:
+            made = make(names.get("name") or names.get("fr") or names["en"])
+        except RefusedError as error:
+            raise RefusedError(f"{at(found)}: {error}") from None
+        return f"{names['begin']}{made}{names['end']}"
+
+    paired = {found.start(end) for found in whole.finditer(text) for end in ("begin", "end")}
+    for found in mark.finditer(text):
+        if found.start() not in paired:
+            raise RefusedError(f"{at(found)}: '{found[0]}' has no counterpart, or one of the two is misspelt")
+    return whole.sub(filled, text)
+
+
+def pages() -> list[Path]:
+    """Return the pages of the repository, those that are new included."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z", "*.md"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    return [REPOSITORY / name for name in sorted(listed.split("\0")) if name and (REPOSITORY / name).exists()]
+
+
+def main(arguments: list[str]) -> None:
+    """Write the pages, or list the values.
+
+    Raises:
+        RefusedError: if a page asks for what there is not.
+    """
+    parser = Parser(prog="docs")
+    parser.add_argument("--values", action="store_true", help="list what a sentence may take from the manifests")
+    if parser.parse_args(arguments).values:
+        print("\n".join(f"{name:40} {text}" for name, text in facts.values().items()))
+        return
+    for page in pages():
+        where = page.relative_to(REPOSITORY)
+        text = page.read_text()
+        if (filled := fill(text, str(where))) != text:
+            page.write_text(filled)
+            print(f"wrote {where}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("docs", lambda: main(sys.argv[1:])))

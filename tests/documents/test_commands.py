@@ -1,0 +1,77 @@
+"""The commands of the documents that need no cluster, run as they stand there."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+
+from tests.documents.commands import commands, run
+from tests.support.clones import RECETTE, change_banner, git, lend_packages, make_origin, shell_environment
+from tests.support.gunicorn_server import wait_until
+from tools.local.ports import answers, free_port
+from tools.local.run import PORTS
+
+PUBLIC = "https://github.com/datapress/datapress.git"
+PATIENCE = 30  # seconds
+
+
+@contextmanager
+def running(text: str, directory: Path, **variables: str) -> Iterator[None]:
+    """Commands that go on until somebody types Ctrl-C."""
+    process = subprocess.Popen(
+        ["bash", "-c", text],
+        cwd=directory,
+        env=shell_environment() | variables,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(PATIENCE)
+
+
+def test_two_commands_to_the_page(tmp_path: Path) -> None:
+    first, second = commands("README.md", "Run it").splitlines()
+    # What Git is told, so that the address of the README leads here.
+    here = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{make_origin(tmp_path)}.insteadOf",
+        "GIT_CONFIG_VALUE_0": PUBLIC,
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    clone = Path(run(f"{first}\npwd", home, **here).splitlines()[-1])
+    lend_packages(clone)
+    ports = {name: str(free_port()) for name in PORTS}
+    api, front = (f"http://127.0.0.1:{ports[name]}" for name in ("API_PORT", "FRONT_PORT"))
+    with running(second, clone, **ports):
+        wait_until(lambda: answers(f"{front}/api/"), PATIENCE)
+        assert "<title>DataPress – POC</title>" in requests.get(f"{front}/", timeout=5).content.decode()
+        assert requests.get(f"{front}/api/", timeout=5).json()["service"] == "api"
+        assert requests.get(f"{api}/health", timeout=5).json() == {"status": "ok"}
+
+
+def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
+    preview = commands("docs/runbooks/previsualiser.md", "Sans cluster")
+    assert "recette: nothing changes" in run(preview, clone)
+    change_banner(clone / RECETTE, "Autre bannière")
+    git(clone, "commit", "--quiet", "--all", "--message=not merged")
+    lines = [line.strip() for line in run(preview, clone).splitlines()]
+    assert lines[0].startswith("The files here, against origin/main (")
+    assert any(line.startswith("- Environnement de recette") for line in lines)
+    assert any(line.startswith("+ Autre bannière") for line in lines)
+    (restarts,) = [line for line in lines if line.startswith("restarts")]
+    assert "Deployment datapress-api, Deployment datapress-front: 2 pods, 1 at a time" in restarts
+
+
+def test_three_questions_before_a_change(clone: Path) -> None:
+    asked = commands("docs/documentation-technique.md", "5.2 Avant de proposer une modification")
+    said = run(asked, clone)
+    assert "recette: nothing changes" in said
+    assert "namespace\n  dev      datapress-dev\n  recette  datapress-recette\n" in said

@@ -1,0 +1,68 @@
+"""Clones of this repository, in which a test does what a developer would."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN
+
+# Who commits in them.
+IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
+STAMPS = {".installed", ".built"}
+INSTALLED = {"bin", "nginx", "mermaid"}  # of .build; what else is there, a clone makes for itself
+# What the packages of requirements/dev.txt, which the tests run with, contain as well.
+OF_DEV = {".venv": {"run.installed", "check.installed"}, ".build": set[str]()}
+
+
+def shell_environment() -> dict[str, str]:
+    """Return what a shell has, without what the make that runs the tests tells its own children."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
+def make_origin(directory: Path) -> Path:
+    """Make a bare repository whose main is what is committed here."""
+    origin = directory / "origin.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", REPOSITORY, origin], check=True)
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, text=True).strip()
+    subprocess.run(["git", "update-ref", "refs/heads/main", head], cwd=origin, check=True)
+    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=origin, check=True)
+    return origin
+
+
+def make_clone(origin: Path, path: Path) -> Path:
+    """Clone a repository, and lend the clone what `make` has installed here: a test installs nothing."""
+    subprocess.run(["git", "clone", "--quiet", origin, path], check=True)
+    lend_packages(path)
+    return path
+
+
+def lend_packages(clone: Path) -> None:
+    """Give a clone what tools/setup.sh has installed and built here."""
+    for directory in (VENV_BIN.parent, REPOSITORY / ".build"):
+        own = clone / directory.name
+        own.mkdir()
+        for lent in directory.iterdir():
+            if lent.suffix not in STAMPS and (lent.parent == VENV_BIN.parent or lent.name in INSTALLED):
+                (own / lent.name).symlink_to(lent)
+        for stamp in {lent.name for lent in directory.iterdir() if lent.suffix in STAMPS} | OF_DEV[directory.name]:
+            path = own / stamp
+            path.touch()
+            # Newer than what it is compared with, in whatever order a copy writes its files.
+            later = path.stat().st_mtime + 3600
+            os.utime(path, (later, later))
+
+
+def change_banner(overlay: Path, banner: str) -> Path:
+    """Have an overlay's page say something else; return the overlay."""
+    config = overlay / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "banner": banner}, ensure_ascii=False))
+    return overlay
+
+
+def git(directory: Path, *arguments: str | Path) -> str:
+    """Run Git, and return what it says."""
+    environ = os.environ | IDENTITY
+    return subprocess.check_output(["git", *arguments], cwd=directory, env=environ, text=True).strip()

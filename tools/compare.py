@@ -1,0 +1,86 @@
+"""python -m tools environments: one table of how the environments differ, from what Kustomize makes of them."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.images import name_of
+from tools.render import Manifest, render
+from tools.repository import OVERLAYS, environments
+from tools.terminal import add_json_option, paint, print_json
+
+# What a row is about → what each environment has.
+Table = dict[str, dict[str, str]]
+_NOTHING = "–"
+
+
+def facts(manifests: list[Manifest], pins: bool) -> Iterator[tuple[str, str]]:
+    """Give what an overlay decides: namespace, replicas, images, exposure, values, and how many objects of each kind.
+
+    Args:
+        manifests: its objects
+        pins: whether an image is told with its tag and digest
+    """
+    for manifest in manifests:
+        name = manifest["metadata"]["name"]
+        match manifest["kind"]:
+            case "Namespace":
+                yield "namespace", name
+            case "Deployment":
+                yield f"{name}: replicas", str(manifest["spec"].get("replicas", 1))
+                for container in manifest["spec"]["template"]["spec"]["containers"]:
+                    image = container["image"]
+                    yield f"{name}: image", image if pins else name_of(image)
+            case "Service":
+                yield f"{name}: exposure", _exposure(manifest)
+            case "ConfigMap":
+                yield from _values(manifest)
+    yield from ((f"objects: {kind}", str(count)) for kind, count in Counter(one["kind"] for one in manifests).items())
+
+
+def _exposure(service: Manifest) -> str:
+    node_ports = [str(port["nodePort"]) for port in service["spec"]["ports"] if "nodePort" in port]
+    return " ".join([service["spec"].get("type", "ClusterIP"), *node_ports])
+
+
+def _values(config_map: Manifest) -> Iterator[tuple[str, str]]:
+    """Give the values of a ConfigMap, those in a JSON file one by one; a Secret's are nobody's business."""
+    for key, text in config_map.get("data", {}).items():
+        if Path(key).suffix == ".json":
+            yield from ((f"{key}: {name}", str(value)) for name, value in json.loads(text).items())
+        else:
+            yield key, text
+
+
+def table(pins: bool = True) -> Table:
+    """Return the rows in which any environment has something; those on objects, only where they differ."""
+    known = environments()
+    found = {name: dict(facts(render(OVERLAYS / name), pins)) for name in known}
+    rows = dict.fromkeys(row for name in known for row in found[name])
+    complete = {row: {name: found[name].get(row, _NOTHING) for name in known} for row in rows}
+    return {
+        row: values
+        for row, values in complete.items()
+        if not row.startswith("objects") or len(set(values.values())) > 1
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    add_json_option(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the table."""
+    rows = table()
+    if options.json:
+        print_json(rows)
+        return 0
+    for row, values in rows.items():
+        print(paint(row, "bold"))
+        width = max(map(len, values))
+        for name, value in values.items():
+            print(f"  {name:{width}}  {value}")
+    return 0

@@ -1,0 +1,1 @@
+"""The product on this machine or on a cluster of one's own: run, deploy, make a cluster."""

@@ -1,0 +1,129 @@
+"""make cluster: a Kubernetes of one's own, by kind, with a registry beside it; for `make deploy` and `make e2e`.
+
+    python -m tools.local.cluster [KUBERNETES]
+
+KUBERNETES is a version, such as 1.36.1, of which kind has a node image; without it, kind takes the newest it knows.
+"""
+
+import re
+import subprocess
+import sys
+
+import yaml
+
+from tools.command import FailedError, Parser, RefusedError, ask, do, require, require_docker, run_program
+from tools.repository import REPOSITORY
+
+CONFIG = REPOSITORY / "tools" / "local" / "kind.yaml"
+NODE_IMAGE = "kindest/node"
+REGISTRY = "datapress-registry"
+REGISTRY_IMAGE = "registry:3"
+REGISTRY_PORT = 5001  # not 5000, which macOS keeps for itself
+# A node takes these from the local registry: what is pushed there, and what the overlays name, if it has been pushed
+# there; containerd asks the real registry for everything else. https://kind.sigs.k8s.io/docs/user/local-registry/
+MIRRORED = (f"localhost:{REGISTRY_PORT}", "ghcr.io")
+READY = """
+Ready: make deploy ENV=recette
+
+For make e2e:
+  export KUBECONFIG="${{KUBECONFIG:-$HOME/.kube/config}}"
+  export REGISTRY={registry} NODE_ADDRESS=127.0.0.1 HOST_ADDRESS={host}
+"""
+
+
+def cluster(kubernetes: str = "") -> None:
+    """Make the cluster that kind.yaml describes, or keep it if it is there, and make it kubectl's current one.
+
+    Args:
+        kubernetes: the version of a new one (1.36.1); empty for kind's own default
+
+    Raises:
+        RefusedError: if Docker or kind is missing, or that is no version.
+        FailedError: if kind or Docker cannot make it.
+    """
+    if kubernetes and not re.fullmatch(r"\d+\.\d+\.\d+", kubernetes):
+        raise RefusedError(f"KUBERNETES={kubernetes} is no version: give all three numbers, as in KUBERNETES=1.36.1")
+    image = ["--image", f"{NODE_IMAGE}:v{kubernetes}"] if kubernetes else []
+    require_docker()
+    require("kind", "install 0.32 or later (https://kind.sigs.k8s.io/docs/user/quick-start/#installation)")
+    name = yaml.safe_load(CONFIG.read_text())["name"]
+    if name in _words("kind", "get", "clusters"):
+        print(f"The cluster '{name}' is there already: it is kept ('kind delete cluster --name {name}' removes it).")
+        do(["kind", "export", "kubeconfig", "--name", name])
+    else:
+        do(["kind", "create", "cluster", "--config", CONFIG, "--wait", "120s", *image])
+    start_registry()
+    for node in _words("kind", "get", "nodes", "--name", name):
+        mirror(node)
+    gateways = _words("docker", "network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}")
+    host = next((gateway for gateway in gateways if ":" not in gateway), "host.docker.internal")
+    print(READY.format(registry=MIRRORED[0], host=host))
+
+
+def start_registry() -> None:
+    """Start the registry, on this machine's loopback address and on the cluster's network.
+
+    Raises:
+        FailedError: if Docker cannot.
+    """
+    if ask("docker", "container", "inspect", REGISTRY).returncode:
+        published = f"127.0.0.1:{REGISTRY_PORT}:5000"
+        do(
+            [
+                "docker",
+                "run",
+                "--detach",
+                "--publish",
+                published,
+                "--network",
+                "kind",
+                "--name",
+                REGISTRY,
+                REGISTRY_IMAGE,
+            ]
+        )
+    else:
+        do(["docker", "start", REGISTRY])
+
+
+def mirror(node: str) -> None:
+    """Make a node's containerd look into the local registry first.
+
+    Raises:
+        FailedError: if the node cannot be written to.
+    """
+    for registry in MIRRORED:
+        path = f"/etc/containerd/certs.d/{registry}"
+        hosts = f'[host."http://{REGISTRY}:5000"]\n'
+        write = ["docker", "exec", "--interactive", node, "sh", "-c", f"mkdir -p {path} && cat >{path}/hosts.toml"]
+        done = subprocess.run(write, input=hosts, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FailedError(f"the node {node} cannot be told of the local registry: {done.stderr.strip()}")
+
+
+def _words(*command: str) -> list[str]:
+    """Return the words that a command prints.
+
+    Raises:
+        FailedError: if it does not succeed.
+    """
+    said = ask(*command)
+    if said.returncode:
+        raise FailedError(f"this ended with status {said.returncode}: {' '.join(command)}: {said.stderr.strip()}")
+    return said.stdout.split()
+
+
+def main() -> None:
+    """Do what the command line says.
+
+    Raises:
+        RefusedError: if it cannot be begun.
+        FailedError: if a step does not succeed.
+    """
+    parser = Parser(prog="python -m tools.local.cluster", description=__doc__)
+    parser.add_argument("kubernetes", metavar="KUBERNETES", nargs="?", default="", help="its version, such as 1.36.1")
+    cluster(parser.parse_args().kubernetes)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program("cluster", main))

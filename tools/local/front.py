@@ -1,0 +1,131 @@
+"""The front without its image: the same NGINX configuration, rendered as the image's entrypoint renders it."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tools.repository import REPOSITORY
+
+FRONT = REPOSITORY / "src" / "front"
+SITE = FRONT / "site"
+MAIN = FRONT / "nginx.conf"
+TEMPLATE = FRONT / "templates" / "default.conf.template"
+READY_SECONDS = 10
+STOP_SECONDS = 5
+
+
+class FrontError(Exception):
+    """NGINX is missing or does not run; the message says on one line what is wrong and what to do."""
+
+
+def nginx() -> str:
+    """Return the path of NGINX: the one that tools/setup.sh unpacked, else the system's.
+
+    Raises:
+        FrontError: if there is none.
+    """
+    places = [os.fspath(REPOSITORY / ".build" / "bin"), os.environ.get("PATH", os.defpath), "/usr/sbin"]
+    found = shutil.which("nginx", path=os.pathsep.join(places))
+    if not found:
+        raise FrontError("'nginx' is missing: run 'tools/setup.sh run'")
+    return found
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """Replace each ${NAME} of an NGINX template, as envsubst does; NGINX's own variables ($name) stay.
+
+    Raises:
+        KeyError: if the template has a name that `values` has not; envsubst would leave it to NGINX to choke on.
+    """
+    return re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], template)
+
+
+def prepare(into: Path, *, api_server: str, port: int, config_dir: Path) -> list[str]:
+    """Write the configuration of a front on 127.0.0.1.
+
+    Args:
+        into: An existing directory, NGINX's prefix: it gets the configuration, the pid and the temporary files.
+        api_server: Where the API is, as the arguments of NGINX's upstream `server`, such as `127.0.0.1:8080`.
+        port: The TCP port to listen on.
+        config_dir: The directory that holds `config.json`; NGINX reads it at each request.
+
+    Returns:
+        The command that runs NGINX in the foreground, logging to standard output and error; SIGQUIT stops it gently.
+
+    Raises:
+        FrontError: if there is no NGINX.
+    """
+    values = {
+        "API_SERVER": api_server,
+        "CONFIG_DIR": os.fspath(config_dir.resolve()),
+        "FRONT_LISTEN": f"127.0.0.1:{port}",
+        "NGINX_LOCAL_RESOLVERS": "127.0.0.1",  # must be an address, but is never asked: `api_server` is one already
+        "SITE_ROOT": os.fspath(SITE),
+    }
+    prefix = into.resolve()
+    (prefix / "conf.d").mkdir(exist_ok=True)
+    (prefix / "conf.d" / "default.conf").write_text(render(TEMPLATE.read_text(), values))
+    shutil.copyfile(MAIN, prefix / "nginx.conf")
+    # Started by root, NGINX would hand its work to `nobody`, who may read neither a home directory nor a private /tmp.
+    user = " user root;" if os.geteuid() == 0 else ""
+    return [
+        nginx(),
+        "-p",
+        os.fspath(prefix),
+        "-c",
+        os.fspath(prefix / "nginx.conf"),
+        "-e",
+        "stderr",
+        "-g",
+        f"daemon off;{user}",
+    ]
+
+
+@contextmanager
+def running(command: list[str], url: str, output: IO[bytes] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a front while the context lasts, from its first answer to its end.
+
+    Args:
+        command: What `prepare` returned.
+        url: Where that front will answer, such as `http://127.0.0.1:8081`.
+        output: Where its logs go; by default to this process's own standard output and error.
+
+    Raises:
+        FrontError: if it ends or does not answer within `READY_SECONDS`.
+    """
+    process = subprocess.Popen(command, stdout=output, stderr=output and subprocess.STDOUT)
+    try:
+        _wait_until_ready(process, url)
+        yield process
+    finally:
+        _stop(process)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise FrontError(f"NGINX ended with status {process.returncode}: its log says why")
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=1):  # noqa: S310 # the caller's own URL
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.02)
+    raise FrontError(f"NGINX does not answer on {url} after {READY_SECONDS} seconds: its log says why")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()  # not SIGQUIT, which waits for the connections that a browser opens in advance
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

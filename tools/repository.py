@@ -1,0 +1,27 @@
+"""The repository's own layout: where things are, which environments there are, and which of them Argo CD follows."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+OVERLAYS = REPOSITORY / "deploy" / "overlays"
+APPLICATION = REPOSITORY / "argocd" / "application.yaml"  # the one that names the repository
+VENV_BIN = Path(sys.executable).parent
+
+
+def environments(overlays: Path = OVERLAYS) -> list[str]:
+    """Return the names of the overlays, sorted."""
+    return sorted(path.parent.name for path in overlays.glob("*/kustomization.yaml"))
+
+
+def followed() -> dict[str, Mapping[str, Any]]:
+    """Return the environments that Argo CD follows, each with the source in its Application."""
+    documents = [
+        one for file in sorted(APPLICATION.parent.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())
+    ]
+    sources = [one["spec"]["source"] for one in documents if one["kind"] == "Application"]
+    return {Path(source["path"]).name: source for source in sources}

@@ -1,7 +1,0 @@
-"""make docs: the presentation, from docs/presentation/presentation.yaml to an editable .pptx, and its PDF.
-
-    python -m tools.slides
-
-All is native: text in placeholders, tables, charts, shapes, and connectors that stay glued to them. A name in braces is
-a figure or a value of the manifests, as tools/pages.py has them, so a presentation that does not follow them is stale.
-"""
