@@ -99,10 +99,8 @@ docs: pages ## write the pages, and build the documents that are files with Libr
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock: ## pin the Python packages anew, after an edit of a .in file
 	$(LOCK) src/api/requirements.in -o src/api/requirements.txt
-	$(LOCK) requirements/dev.in -c src/api/requirements.txt -o requirements/dev.txt
-	$(LOCK) requirements/run.in -c requirements/dev.txt -o requirements/run.txt
-	$(LOCK) requirements/check.in -c requirements/dev.txt -o requirements/check.txt
-	$(LOCK) requirements/docs.in -c requirements/dev.txt -o requirements/docs.txt
+	$(LOCK) requirements/test.in -c src/api/requirements.txt -o requirements/test.txt
+	@for set in run check go bench documents; do $(LOCK) requirements/$$set.in -c requirements/test.txt -o requirements/$$set.txt; done
 
 clean: ## remove what the targets above installed and built
 	rm -rf .venv .build

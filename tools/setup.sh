@@ -70,8 +70,8 @@ install_mermaid() {
   touch "$into/.installed"
 }
 
-# build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go that requirements/dev.txt carries, so
-# that everyone builds it alike.
+# build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go of requirements/go.txt, so that
+# everyone builds it alike.
 build_go_tool() {
   local stamp=.build/${1//\//-}.built module=${2:-tools}
   [ "$stamp" -nt "$module/go.sum" ] && return
@@ -89,14 +89,14 @@ case $what in
   docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
     apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress
-    make_venv; install_python docs; install_mermaid ;;
+    make_venv; install_python documents; install_mermaid ;;
   test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
-    make_venv; install_python dev
+    make_venv; install_python test
     build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint ;;
-  bench-recette) make_venv; install_python dev; build_go_tool github.com/tsenart/vegeta/v12 ;;
-  bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python dev ;;
-  cluster) make_venv; install_python dev; build_go_tool sigs.k8s.io/kind ;;
-  e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python dev
+  bench-recette) make_venv; install_python run; install_python go; build_go_tool github.com/tsenart/vegeta/v12 ;;
+  bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python bench ;;
+  cluster) make_venv; install_python run; install_python go; build_go_tool sigs.k8s.io/kind ;;
+  e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
   *) printf 'usage: tools/setup.sh run|deploy|check|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;

@@ -1,6 +1,6 @@
 """A real NGINX with the product's configuration, before a real API or before one that misbehaves on demand.
 
-Needs what `tools/setup.sh test` installs: NGINX, Chromium, and the packages of requirements/dev.txt.
+Needs what `tools/setup.sh test` installs: NGINX, Chromium, and the packages of requirements/test.txt.
 """
 
 import json

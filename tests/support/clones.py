@@ -13,8 +13,8 @@ IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for
 RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
 STAMPS = {".installed", ".built"}
 INSTALLED = {"bin", "nginx", "mermaid"}  # of .build; what else is there, a clone makes for itself
-# What the packages of requirements/dev.txt, which the tests run with, contain as well.
-OF_DEV = {".venv": {"run.installed", "check.installed"}, ".build": set[str]()}
+# What the packages of requirements/test.txt, which the tests run with, contain as well.
+OF_TEST = {".venv": {"run.installed", "check.installed", "go.installed"}, ".build": set[str]()}
 
 
 def shell_environment() -> dict[str, str]:
@@ -41,13 +41,13 @@ def make_clone(origin: Path, path: Path) -> Path:
 
 def lend_packages(clone: Path) -> None:
     """Give a clone what tools/setup.sh has installed and built here."""
-    for directory in (VENV_BIN.parent, REPOSITORY / ".build"):
-        own = clone / directory.name
+    for name, directory in {".venv": VENV_BIN.parent, ".build": REPOSITORY / ".build"}.items():
+        own = clone / name
         own.mkdir()
         for lent in directory.iterdir():
-            if lent.suffix not in STAMPS and (lent.parent == VENV_BIN.parent or lent.name in INSTALLED):
+            if lent.suffix not in STAMPS and (name == ".venv" or lent.name in INSTALLED):
                 (own / lent.name).symlink_to(lent)
-        for stamp in {lent.name for lent in directory.iterdir() if lent.suffix in STAMPS} | OF_DEV[directory.name]:
+        for stamp in {lent.name for lent in directory.iterdir() if lent.suffix in STAMPS} | OF_TEST[name]:
             path = own / stamp
             path.touch()
             # Newer than what it is compared with, in whatever order a copy writes its files.
