@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from documents.facts import base_name, deployed
+from tools.manifests import Manifest
 from tools.network import flows
 from tools.network.flows import ELSEWHERE, Flows, group
 from tools.network.policy import selects
-from tools.render import Manifest
 
 WORKLOADS = ("Deployment", "Job")
 GUARDS = {"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}  # kind → where it says which pods

@@ -9,7 +9,8 @@ import yaml
 
 from documents.markdown import table
 from tools import compare
-from tools.render import Manifest, render_deployed
+from tools.manifests import Manifest
+from tools.render import render_deployed
 from tools.repository import REPOSITORY, environments
 
 COMPOSE = REPOSITORY / "docker-compose.yml"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, environments
 from tools.terminal import add_json_option, paint, print_json
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.command import FailedError, RefusedError, ask, do
-from tools.render import Manifest
+from tools.manifests import Manifest
 from tools.repository import REPOSITORY
 
 SOURCES = "src"

@@ -10,9 +10,8 @@ from typing import Any
 
 import yaml
 
+from tools.manifests import Manifest
 from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN, followed
-
-Manifest = dict[str, Any]
 
 
 class RenderError(Exception):

@@ -27,7 +27,8 @@ from tests.support.clones import change_banner
 from tools.command import do
 from tools.images import build, images_of
 from tools.local.ports import answers
-from tools.render import Manifest, kubectl, render, render_deployed
+from tools.manifests import Manifest
+from tools.render import kubectl, render, render_deployed
 from tools.repository import OVERLAYS, REPOSITORY, environments
 
 VARIABLES = ("KUBECONFIG", "REGISTRY", "NODE_ADDRESS", "HOST_ADDRESS")

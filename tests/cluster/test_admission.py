@@ -21,7 +21,8 @@ import yaml
 
 from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, eventually
 from tools.images import digest_of
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 pytestmark = pytest.mark.timeout(300)  # the first of the session, which builds the images, is here

@@ -11,7 +11,8 @@ import pytest
 
 from tests.cluster.conftest import Release, eventually
 from tests.documents.commands import commands, run
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 PAGE = "docs/runbooks/diagnostiquer.md"

@@ -21,7 +21,8 @@ from tools.diff import compare_with_cluster
 from tools.diff.changes import Identity, identity
 from tools.diff.consequences import Consequence, consequences
 from tools.diff.rules import Effect, Situation
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 Outcome = dict[str, set[Effect]]

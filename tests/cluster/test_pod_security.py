@@ -12,7 +12,8 @@ from tests.cluster.conftest import Cluster, Measure, eventually
 from tools.check.pod_security import refusals
 from tools.check.rendering import Pod
 from tools.local.container import pod_of
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS
 
 NAMESPACE = "datapress-pod-security"

@@ -14,8 +14,9 @@ from documents.facts import PREFIX, base_name, container_of, of_kind
 from tests.documents.reading import CODE, FENCE, pieces, without_regions
 from tools.images import name_of
 from tools.local import cluster, front, run
+from tools.manifests import Manifest
 from tools.network import flows
-from tools.render import Manifest, render
+from tools.render import render
 from tools.repository import APPLICATION, OVERLAYS, REPOSITORY
 
 Sources = Mapping[str, Sequence[Manifest]]  # the objects of each environment

@@ -10,8 +10,8 @@ import pytest
 
 from documents.diagram import draw
 from documents.facts import deployed
+from tools.manifests import Manifest
 from tools.network import flows
-from tools.render import Manifest
 from tools.repository import environments
 
 

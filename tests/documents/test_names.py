@@ -16,7 +16,7 @@ from documents import facts as documents_facts
 from documents import pages
 from documents.facts import PREFIX, container_of, of_kind
 from tests.documents.facts import Facts, facts, wrong
-from tools.render import Manifest
+from tools.manifests import Manifest
 from tools.repository import REPOSITORY, environments
 
 RECORDS = REPOSITORY / "docs" / "decisions"

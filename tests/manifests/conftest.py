@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tools.render import Manifest, render, render_deployed
+from tools.manifests import Manifest
+from tools.render import render, render_deployed
 from tools.repository import OVERLAYS, REPOSITORY, environments, followed
 
 API = "datapress-api"

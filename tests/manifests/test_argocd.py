@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 
 from tests.manifests.conftest import SUPPORTED, Environment
-from tools.render import Manifest
+from tools.manifests import Manifest
 from tools.repository import OVERLAYS, REPOSITORY, followed
 
 CLUSTER = "https://kubernetes.default.svc"

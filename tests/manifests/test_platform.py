@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.test_admission import REFUSED
 from tests.manifests.conftest import SUPPORTED, Environment
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, followed
 
 PLATFORM = OVERLAYS.parent / "platform"

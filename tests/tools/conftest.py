@@ -8,7 +8,8 @@ from shlex import quote
 
 import pytest
 
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 

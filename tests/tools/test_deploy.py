@@ -17,7 +17,8 @@ from tools.command import RefusedError, run_program
 from tools.images import images_of, version
 from tools.local import deploy
 from tools.local.deploy import Cluster, confirm, load_command, main, write_kustomization
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY, environments
 
 REMOTE = "team@production"

@@ -21,7 +21,7 @@ from tools.diff.live import bare
 from tools.diff.report import Difference, Report, markdown
 from tools.diff.rollout import rollout
 from tools.diff.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
-from tools.render import Manifest
+from tools.manifests import Manifest
 from tools.repository import REPOSITORY, environments
 
 # Argo CD's part is not that of `kubectl apply -k`: these files show it.

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tools.command import RefusedError
+from tools.manifests import Manifest
 from tools.network.flows import FLOWS, deployed, load
-from tools.render import Manifest
 
 
 @cache

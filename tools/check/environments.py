@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest, title
 from tools.check.sources import KUSTOMIZATION, Document, Place, get, items_of, read, scalars, value_of
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # Objects that are meant to be in some environments only.
 ALLOWED = Path("deploy", "differences.yaml")

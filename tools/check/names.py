@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.check.rendering import Container, Pod, Problem, Rendering, Tree, nearest, title
 from tools.check.sources import FieldPath, get
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # An object that is read, the key of it that is read (empty for all of them), and where that is said.
 Read = tuple[str, str, str, FieldPath]

@@ -8,7 +8,7 @@ from typing import Any
 
 from tools.check.rendering import Container, Pod, Problem, Rendering, title
 from tools.check.sources import FieldPath, get
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # A field that is refused, and what it must be.
 Refusal = tuple[Manifest, FieldPath, str]

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, FieldPath, Place, Sources, chain, get, read
-from tools.render import Manifest, RenderError, build
+from tools.manifests import Manifest
+from tools.render import RenderError, build
 
 APPLICATION_PATH = ("spec", "source", "path")
 _POD_TEMPLATES: dict[str, FieldPath] = {

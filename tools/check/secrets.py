@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tools.check.rendering import Problem, Rendering, title
 from tools.check.sources import FieldPath
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # The prefix of a dummy, which the API refuses when APP_ENV is production.
 DUMMY = "demo-"

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tools.images import name_of
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 KUSTOMIZATION = "kustomization.yaml"
 # libyaml, which nearly every build of PyYAML has, is ten times as fast.

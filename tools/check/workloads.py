@@ -12,7 +12,7 @@ import kubernetes_validate
 from tools.check.rendering import Problem, Rendering, nearest, title
 from tools.check.sources import FieldPath, fields, get
 from tools.images import name_of
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # The oldest that is supported; tests/manifests holds the repository to the newest as well.
 KUBERNETES = "1.34.0"

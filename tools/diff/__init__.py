@@ -23,7 +23,8 @@ from tools.command import FailedError, RefusedError, ask, one_line
 from tools.diff.live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff.report import APPLICATIONS, FORMATS, Difference, Report
 from tools.diff.rules import Project, Situation
-from tools.render import Manifest, RenderError, add_components, render
+from tools.manifests import Manifest
+from tools.render import RenderError, add_components, render
 from tools.repository import OVERLAYS, REPOSITORY, environments
 
 DIRECTORIES = ("deploy", "argocd")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # Kustomize writes a hash without the letters and digits that could make a word or be misread.
 # https://github.com/kubernetes-sigs/kustomize/blob/master/api/hasher/hasher.go

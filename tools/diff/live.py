@@ -10,7 +10,8 @@ from tools.command import FailedError, RefusedError, ask, one_line
 from tools.diff.changes import identity
 from tools.diff.consequences import Consequence
 from tools.diff.rules import Effect
-from tools.render import Manifest, kubectl
+from tools.manifests import Manifest
+from tools.render import kubectl
 
 # What the API server keeps for itself, and what says who applied an object.
 BOOKKEEPING = {"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation"}

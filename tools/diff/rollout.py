@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 
 def _share(value: Any, replicas: int, whole: Callable[[float], int]) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.diff.changes import Change, Field, Value, compare
 from tools.diff.rollout import rollout
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 NODE_PORTS = range(30000, 32768)
 HOOK = "argocd.argoproj.io/hook"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.command import RefusedError
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#envvarsource-v1-core
 _SOURCES = {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}

@@ -19,7 +19,8 @@ import yaml
 from tools.command import FailedError, Parser, RefusedError, ask, do, overlay, require, require_docker, run_program
 from tools.images import Image, build, digest_of, images_of, revision
 from tools.local.ports import answers
-from tools.render import Manifest, kubectl, render
+from tools.manifests import Manifest
+from tools.render import kubectl, render
 from tools.repository import REPOSITORY
 
 GENERATED = REPOSITORY / ".build" / "deploy"

@@ -26,7 +26,8 @@ from tools.local import front
 from tools.local.container import configuration_of, environment_of, pod_of
 from tools.local.log_lines import readable
 from tools.local.ports import answers
-from tools.render import Manifest, render
+from tools.manifests import Manifest
+from tools.render import render
 from tools.repository import REPOSITORY, VENV_BIN
 
 API = REPOSITORY / "src" / "api"

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from tools.command import RefusedError
+from tools.manifests import Manifest
 from tools.network.policy import Edge, End, Port, edges, is_port, judge, selects
-from tools.render import Manifest, render_deployed
+from tools.render import render_deployed
 from tools.repository import REPOSITORY, environments
 
 FLOWS = REPOSITORY / "deploy" / "flows.yaml"

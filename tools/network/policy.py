@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from tools.render import Manifest
+from tools.manifests import Manifest
 
 # The name of the peers in a rule of each direction.
 PEERS = {"Ingress": "from", "Egress": "to"}
