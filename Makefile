@@ -4,14 +4,14 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check mutants e2e drills bench bench-recette deploy undeploy diff promote environments cluster pages docs lock clean
+.PHONY: help run test lint check mutants e2e drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
 	@tools/setup.sh run
-	@python -m tools.local.run $(ENV)
+	@python -m tools run $(ENV)
 
 test: ## run every check that needs no cluster
 	@tools/setup.sh test
@@ -45,7 +45,7 @@ check: ## say what is wrong in the overlays, with file and line, without a clust
 
 environments: ## show how the environments differ
 	@tools/setup.sh run
-	@python -m tools environments
+	@python -m tools compare
 
 # RECORD=1 writes what is measured into docs/mesures.json; then `make docs`.
 RECORDED := $(if $(RECORD),--record)
@@ -69,11 +69,15 @@ bench-recette: ## find the highest rate that recette holds on the cluster of the
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools.local.deploy up $(ENV)
+	@python -m tools deploy $(ENV)
 
 undeploy: ## take ENV off the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools.local.deploy down $(ENV)
+	@python -m tools undeploy $(ENV)
+
+url: ## print how the front of ENV is reached on the cluster of the current context
+	@tools/setup.sh deploy
+	@python -m tools url $(ENV)
 
 diff: ## say what the files here change, and what follows: [REF=main] [OPTIONS=--live|--markdown|--json]
 	@tools/setup.sh deploy
@@ -85,7 +89,7 @@ promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
 
 cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the versions that kind has images of
 	@tools/setup.sh cluster
-	@python -m tools.local.cluster $(KUBERNETES)
+	@python -m tools cluster $(KUBERNETES)
 
 pages: ## write what README and docs/ take from manifests and from measured figures
 	@tools/setup.sh deploy

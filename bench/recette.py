@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from documents.figures import add_record_option, record
 from tools.command import FailedError, Parser, RefusedError, ask, overlay, run_program
-from tools.local.deploy import Cluster, current_cluster, front_url
+from tools.local.context import Cluster, current_cluster
 from tools.local.ports import answers
+from tools.local.url import url_of
 from tools.render import render
 from tools.repository import REPOSITORY
 
@@ -117,10 +118,15 @@ def main(arguments: list[str]) -> None:
     add_record_option(parser)
     options = parser.parse_args(arguments)
     cluster = current_cluster()
-    url = front_url(cluster, render(overlay(ENVIRONMENT)))
+    url = url_of(cluster, render(overlay(ENVIRONMENT)))
+    if not url:
+        raise RefusedError(
+            f"{ENVIRONMENT} has no URL on this cluster, and the load would measure a port-forward's speed:"
+            " expose its front by a node port, a load balancer or an Ingress"
+        )
     if not answers(f"{url}api/"):
         raise RefusedError(
-            f"{url}api/ does not answer: bring recette to the cluster with 'make deploy ENV={ENVIRONMENT}',"
+            f"{url}api/ does not answer: bring {ENVIRONMENT} to the cluster with 'make deploy ENV={ENVIRONMENT}',"
             " and set NODE_ADDRESS to where this machine reaches its node ports"
         )
     api, page = highest_rate(f"{url}api/"), highest_rate(url)

@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from documents.figures import MEASURED, add_record_option, record
 from tools.local.ports import answers, free_port
 from tools.local.run import PORTS, START_SECONDS
-from tools.repository import REPOSITORY
+from tools.repository import REPOSITORY, environments
 
 PATH = f"{REPOSITORY / '.build' / 'bin'}:{os.environ['PATH']}:/usr/sbin"
 ROUNDS = 2
@@ -256,7 +256,7 @@ def seconds_to_run() -> float:
     ports = {name: str(free_port()) for name in PORTS}
     front = ports["FRONT_PORT"]
     start = time.monotonic()
-    with running([sys.executable, "-m", "tools.local.run", "dev"], int(front), **ports):
+    with running([sys.executable, "-m", "tools", "run", environments()[0]], int(front), **ports):
         while not answers(f"http://127.0.0.1:{front}/api/"):
             time.sleep(0.05)
             if time.monotonic() - start > START_SECONDS:

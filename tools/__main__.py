@@ -1,4 +1,4 @@
-"""What those who edit overlays ask for: python -m tools COMMAND; `--help` after a COMMAND says what it takes.
+"""For those who edit overlays and operate: python -m tools COMMAND; `--help` after a COMMAND says what it takes.
 
 A command ends with status 0 if all is well, 1 if it found something or failed, 2 if it was used wrongly.
 """
@@ -12,8 +12,13 @@ from tools.command import Parser, run_program
 COMMANDS = {
     "check": ("tools.check", "report what is wrong in the overlays, with file and line"),
     "diff": ("tools.diff", "say what the files here would change, and what follows"),
-    "environments": ("tools.compare", "show how the environments differ"),
-    "promote": ("tools.promote", "have recette run an image"),
+    "compare": ("tools.compare", "show how the environments differ"),
+    "promote": ("tools.promote", "have an environment run an image"),
+    "run": ("tools.local.run", "serve the API and the page on this machine, without Docker or a cluster"),
+    "deploy": ("tools.local.deploy", "build the images and bring an environment to the current context's cluster"),
+    "undeploy": ("tools.local.undeploy", "take an environment off the current context's cluster"),
+    "url": ("tools.local.url", "tell how the front of an environment is reached on the current context's cluster"),
+    "cluster": ("tools.local.cluster", "make a local cluster with kind, and a registry beside it"),
 }
 
 

@@ -61,7 +61,9 @@ def overlay(environment: str) -> Path:
     """
     known = environments()
     if environment not in known:
-        raise RefusedError(f"ENV={environment} is no environment: take one of {', '.join(known)}, as in ENV={known[0]}")
+        raise RefusedError(
+            f"there is no environment '{environment}'; choose one of {', '.join(known)}, as in ENV={known[0]}"
+        )
     return OVERLAYS / environment
 
 

@@ -1,4 +1,4 @@
-"""python -m tools environments: one table of how the environments differ, from what Kustomize makes of them."""
+"""python -m tools compare: one table of how the environments differ, from what Kustomize makes of them."""
 
 import argparse
 import json

@@ -49,6 +49,22 @@ def images_of(manifests: Iterable[Manifest]) -> list[Image]:
     return [Image(name, context) for name, context in named if context.is_dir()]
 
 
+def deployment_of(manifests: Iterable[Manifest], source: str) -> Manifest:
+    """Return the Deployment whose pods run the image that is built from a directory of src/, such as `front`.
+
+    Raises:
+        RefusedError: unless there is exactly one.
+    """
+    deployments = [item for item in manifests if item["kind"] == "Deployment"]
+    found = [item for item in deployments if source in {image.context.name for image in images_of([item])}]
+    if len(found) != 1:
+        raise RefusedError(
+            f"{len(found)} Deployments have a container named '{source}', which runs what is built from"
+            f" {SOURCES}/{source}; there must be one"
+        )
+    return found[0]
+
+
 def version() -> str:
     """Return the product's version, as pyproject.toml has it."""
     return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])

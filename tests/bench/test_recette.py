@@ -7,11 +7,11 @@ import pytest
 
 from bench import recette
 from bench.recette import HOLD_SECONDS, LOWEST_RATE, PRECISION, STEP_BACK, Attack, attack, highest_rate, main
-from tests.tools.conftest import Fakes, rendered
+from tests.tools.conftest import Fakes
 from tools.command import FailedError, RefusedError
-from tools.local.deploy import Cluster
+from tools.local.context import Cluster
 
-URL = "http://node:30080/"
+URL = "http://node/"
 
 
 def holds(most: Callable[[int], float]) -> Callable[[str, int, int], Attack]:
@@ -70,10 +70,13 @@ def test_a_rate_is_held_if_all_was_sent_and_answered_in_time(
     assert "-rate=100 -duration=5s" in fakes.calls("vegeta attack")[0]
 
 
-def test_recette_that_does_not_answer_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NODE_ADDRESS", "node")
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [("http://node/", r"http://node/api/ does not answer: .*'make deploy ENV="), ("", "has no URL on this cluster")],
+)
+def test_without_an_answer_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch, url: str, told: str) -> None:
     monkeypatch.setattr(recette, "current_cluster", lambda: Cluster("kind-dev", "https://127.0.0.1", []))
-    monkeypatch.setattr(recette, "render", lambda directory: rendered(directory.name))
+    monkeypatch.setattr(recette, "url_of", lambda _cluster, _manifests: url)
     monkeypatch.setattr(recette, "answers", lambda _url: False)
-    with pytest.raises(RefusedError, match=r"http://node:30080/api/ does not answer: .*'make deploy ENV=recette'"):
+    with pytest.raises(RefusedError, match=told):
         main([])

@@ -9,7 +9,7 @@ import requests
 
 from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
 from tools.images import revision
-from tools.local.deploy import load_command
+from tools.local.context import load_command
 from tools.repository import REPOSITORY
 
 

@@ -1,4 +1,4 @@
-"""`python -m tools environments`: the table of how the environments differ."""
+"""`python -m tools compare`: the table of how the environments differ."""
 
 import argparse
 import copy

@@ -1,22 +1,28 @@
-"""`make deploy` and `make undeploy`, with programs that stand in for Docker, kind and, but for its errors, kubectl."""
+"""`make deploy`, `make undeploy` and `make url`, with programs that stand in for Docker, kind and kubectl."""
 
 import copy
 import io
+import json
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tools.conftest import Fakes, rendered
+from tools.__main__ import main
 from tools.command import RefusedError, run_program
-from tools.images import images_of, version
-from tools.local import deploy
-from tools.local.deploy import Cluster, confirm, load_command, main, write_kustomization
+from tools.images import deployment_of, images_of, version
+from tools.local import context, deploy, undeploy
+from tools.local import url as url_module
+from tools.local.context import Cluster, confirm, load_command
+from tools.local.deploy import write_kustomization
+from tools.local.run import PORTS
+from tools.local.url import front_services
 from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY, environments
@@ -25,9 +31,23 @@ REMOTE = "team@production"
 SERVER = "https://192.0.2.1:6443"
 REVISION = "0123456789abcdef"
 DIGEST = f"sha256:{'ab' * 32}"
-NAMES = [f"ghcr.io/datapress/{name}" for name in ("api", "front")]
-PUSHED = [name.replace("ghcr.io", "registry:5000") for name in NAMES]
+# Whichever; what is derived below is of the same environment.
+ENVIRONMENT, *_ = environments()
+NAMES = [image.name for image in images_of(rendered(ENVIRONMENT))]
+PUSHED = [f"registry:5000/{name.partition('/')[2]}" for name in NAMES]
+FRONT = deployment_of(rendered(ENVIRONMENT), "front")["metadata"]
+NAMESPACE = FRONT["namespace"]
+(SERVICE,) = front_services(rendered(ENVIRONMENT))
+NODE_PORT = {"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 31234}]}
 UP = {"version": (0, "29.0.0")}
+
+
+def exposed(service: Mapping[str, Any], *others: Manifest) -> list[Manifest]:
+    """Return the objects of the environment with another specification of the front's Service, and further objects."""
+    manifests = copy.deepcopy(rendered(ENVIRONMENT))
+    (found,) = front_services(manifests)
+    found["spec"] = {"selector": found["spec"]["selector"], **service}
+    return [*manifests, *others]
 
 
 @pytest.fixture(autouse=True)
@@ -48,27 +68,27 @@ def asked_urls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def set_up(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that makes a context's cluster, and a Docker."""
 
-    def make(context: str, **answers: tuple[int, str]) -> None:
-        kubectl = {"current-context": (0, context), "config view": (0, SERVER)}
-        fakes.add("kubectl", kubectl | {name.replace("_", " "): answer for name, answer in answers.items()})
-        pushed = "\n".join(f"{name}@{DIGEST}" for name in PUSHED)
-        fakes.add("docker", UP | {"inspect": (0, pushed)})
+    def make(name: str, manifests: Sequence[Manifest] = exposed(NODE_PORT), **answers: tuple[int, str]) -> None:
+        kubectl = {"current-context": (0, name), "config view": (0, SERVER)}
+        fakes.add("kubectl", kubectl | {key.replace("_", " "): answer for key, answer in answers.items()})
+        fakes.add("docker", UP | {"inspect": (0, "\n".join(f"{pushed}@{DIGEST}" for pushed in PUSHED))})
         for tool in ("kind", "minikube", "k3d"):
             fakes.add(tool)
-        monkeypatch.setattr(deploy, "kubectl", lambda: "kubectl")
+        monkeypatch.setattr(context, "kubectl", lambda: "kubectl")
         monkeypatch.setattr(deploy, "revision", lambda: REVISION)
-        monkeypatch.setattr(deploy, "render", lambda directory: rendered(directory.name))
+        for module in (deploy, undeploy, url_module):
+            monkeypatch.setattr(module, "render", lambda _directory: manifests)
 
     return make
 
 
-def status(*arguments: str) -> int:
-    return run_program("deploy", lambda: main(list(arguments)))
+def status(command: str, *arguments: str) -> int:
+    return run_program(command, lambda: main([command, *arguments]))
 
 
 def changes(fakes: Fakes) -> list[str]:
     """Return what was called that changes something."""
-    looks = ("config", "get --raw", "docker version", "image inspect", "get nodes")
+    looks = ("config", "get --raw", "docker version", "image inspect", "get nodes", "get service")
     return [call for call in fakes.calls() if not any(look in call for look in looks)]
 
 
@@ -79,36 +99,34 @@ def test_a_kind_cluster_gets_the_images_and_the_overlay(
     fakes: Fakes, set_up: Callable[..., None], asked_urls: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     set_up("kind-datapress")
-    assert status("up", "recette") == 0
+    assert status("deploy", ENVIRONMENT) == 0
     kubectl = "kubectl --context kind-datapress"
     names = [f"{name}:sha-{REVISION}" for name in NAMES]
     arguments = f"--build-arg=VERSION={version()} --build-arg=REVISION={REVISION}"
+    contexts = [image.context for image in images_of(rendered(ENVIRONMENT))]
+    deployments = [item["metadata"]["name"] for item in rendered(ENVIRONMENT) if item["kind"] == "Deployment"]
     assert changes(fakes) == [
-        f"docker build {arguments} --tag {names[0]} {REPOSITORY}/src/api",
-        f"docker build {arguments} --tag {names[1]} {REPOSITORY}/src/front",
-        f"kind load docker-image --name datapress {names[0]}",
-        f"kind load docker-image --name datapress {names[1]}",
-        f"{kubectl} apply --kustomize {REPOSITORY}/.build/deploy/recette",
-        f"{kubectl} --namespace datapress-recette rollout status deployment/datapress-api --timeout=180s",
-        f"{kubectl} --namespace datapress-recette rollout status deployment/datapress-front --timeout=180s",
+        *(f"docker build {arguments} --tag {name} {path}" for name, path in zip(names, contexts, strict=True)),
+        *(f"kind load docker-image --name datapress {name}" for name in names),
+        f"{kubectl} apply --kustomize {REPOSITORY}/.build/deploy/{ENVIRONMENT}",
+        *(f"{kubectl} --namespace {NAMESPACE} rollout status deployment/{name} --timeout=180s" for name in deployments),
     ]
-    assert asked_urls == ["http://localhost:30080/"]
+    assert asked_urls == ["http://localhost:31234/"]
     said = capfd.readouterr().out
-    for part in ("kind-datapress", SERVER, "datapress-recette", *names, "Ready: http://localhost:30080/"):
+    for part in ("kind-datapress", SERVER, NAMESPACE, *names, "Ready: http://localhost:31234/"):
         assert part in said
 
 
+@pytest.mark.usefixtures("asked_urls")
 def test_a_registry_gets_the_images_and_the_cluster_their_digests(
-    fakes: Fakes, set_up: Callable[..., None], asked_urls: list[str], monkeypatch: pytest.MonkeyPatch
+    fakes: Fakes, set_up: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(REMOTE)
     monkeypatch.setenv("REGISTRY", "registry:5000")
-    monkeypatch.setenv("NODE_ADDRESS", "192.0.2.7")
-    assert status("up", "dev", "--yes") == 0
+    assert status("deploy", ENVIRONMENT, "--yes") == 0
     assert fakes.calls("docker push") == [f"docker push {name}:sha-{REVISION}" for name in PUSHED]
-    applied = render(REPOSITORY / ".build" / "deploy" / "dev")
+    applied = render(REPOSITORY / ".build" / "deploy" / ENVIRONMENT)
     assert images(applied) == [f"{name}:sha-{REVISION}@{DIGEST}" for name in PUSHED]
-    assert asked_urls == ["http://192.0.2.7:30081/"]
 
 
 @pytest.mark.usefixtures("asked_urls")
@@ -124,40 +142,16 @@ def test_each_local_cluster_gets_images_its_own_way(
     fakes: Fakes, set_up: Callable[..., None], name: str, loads: str | None
 ) -> None:
     set_up(name)
-    assert status("up", "dev") == 0
+    assert status("deploy", ENVIRONMENT) == 0
     names = [f"{name}:sha-{REVISION}" for name in NAMES]
     assert changes(fakes)[2:-3] == ([loads.format(name) for name in names] if loads else [])
 
 
 def test_undeploy_deletes_what_the_overlay_renders(fakes: Fakes, set_up: Callable[..., None]) -> None:
     set_up("kind-datapress")
-    assert status("down", "dev") == 0
-    delete = f"delete --kustomize {OVERLAYS}/dev --ignore-not-found --timeout=180s"
+    assert status("undeploy", ENVIRONMENT) == 0
+    delete = f"delete --kustomize {OVERLAYS}/{ENVIRONMENT} --ignore-not-found --timeout=180s"
     assert changes(fakes) == [f"kubectl --context kind-datapress {delete}"]
-
-
-@pytest.mark.usefixtures("asked_urls")
-def test_the_address_is_that_of_a_node(
-    set_up: Callable[..., None], asked_urls: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_up(REMOTE, get_nodes=(0, " 192.0.2.8"))
-    monkeypatch.setenv("REGISTRY", "registry:5000")
-    monkeypatch.setenv("ASSUME_YES", "1")
-    assert status("up", "dev") == 0
-    assert asked_urls == ["http://192.0.2.8:30081/"]
-
-
-def test_a_node_port_out_of_reach_is_told_with_another_way(
-    set_up: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    set_up("minikube", get_nodes=(1, "forbidden"))
-    monkeypatch.setattr(deploy, "URL_SECONDS", 0)
-    monkeypatch.setattr(deploy, "answers", lambda _url: False)
-    assert status("up", "dev") == 0
-    said = capfd.readouterr().out
-    assert "http://localhost:30081/ does not answer here" in said
-    assert "kubectl --context minikube -n datapress-dev port-forward service/datapress-front 8081:80" in said
-    assert "Ready" not in said
 
 
 def test_a_rollout_that_fails_shows_why(
@@ -170,12 +164,12 @@ def test_a_rollout_that_fails_shows_why(
         events=(0, "Back-off restarting"),
         logs=(0, "APP_ENV holds 'nowhere'"),
     )
-    assert status("up", "dev") == 1
+    assert status("deploy", ENVIRONMENT) == 1
     said = capfd.readouterr()
     for part in ("CrashLoopBackOff", "Back-off restarting", "APP_ENV holds 'nowhere'"):
         assert part in said.out
     assert said.err.splitlines()[-1].startswith(
-        "deploy: error: the Deployment datapress-api in datapress-dev does not get ready"
+        f"deploy: error: the Deployment datapress-api in {NAMESPACE} does not get ready"
     )
     assert all(
         "app.kubernetes.io/name=datapress-api" in call for call in fakes.calls() if "logs" in call or "get pods" in call
@@ -194,7 +188,7 @@ def test_nothing_follows_a_step_that_fails(
     if step != "apply":
         fakes.add("docker", UP | {step: (3, "refused")})
     monkeypatch.setenv("REGISTRY", "registry:5000")
-    assert status("up", "dev", "--yes") == 1
+    assert status("deploy", ENVIRONMENT, "--yes") == 1
     assert f" {step} " in changes(fakes)[-1]
     said = capfd.readouterr().err
     assert "refused" in said
@@ -208,6 +202,143 @@ def test_kubernetes_gives_up_on_a_rollout_before_we_do() -> None:
                 assert item["spec"]["progressDeadlineSeconds"] < deploy.ROLLOUT_SECONDS
 
 
+# --- how the front is reached
+
+TWO = {"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 31234}, {"port": 81, "nodePort": 31235}]}
+INNER = {"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}
+CHOSEN = {"type": "NodePort", "ports": [{"name": "http", "port": 80}]}
+BALANCED = {"type": "LoadBalancer", "ports": [{"name": "http", "port": 80, "nodePort": 31234}]}
+ELSEWHERE = {
+    "kind": "Service",
+    "metadata": {"name": "other", "namespace": NAMESPACE},
+    "spec": {**NODE_PORT, "selector": {}},
+}
+SECOND = {
+    "kind": "Service",
+    "metadata": {"name": "second", "namespace": NAMESPACE},
+    "spec": {**NODE_PORT, "selector": SERVICE["spec"]["selector"]},
+}
+
+
+def ingress(host: dict[str, str], secure: bool = False, service: str = SERVICE["metadata"]["name"]) -> Manifest:
+    paths = [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"name": "http"}}}}]
+    tls = {"tls": [{"hosts": list(host.values())}]} if secure else {}
+    return {
+        "kind": "Ingress",
+        "metadata": {"name": "front"},
+        "spec": {"rules": [{**host, "http": {"paths": paths}}], **tls},
+    }
+
+
+def route(service: str = SERVICE["metadata"]["name"]) -> Manifest:
+    rules = [{"backendRefs": [{"name": service, "port": 80}]}]
+    spec = {"hostnames": ["*.example.org", "press.example.org"], "rules": rules}
+    return {"kind": "HTTPRoute", "metadata": {"name": "front"}, "spec": spec}
+
+
+def on_the_cluster(spec: Mapping[str, Any], **address: str) -> tuple[int, str]:
+    """Return what kubectl says of the front's Service."""
+    return 0, json.dumps({"spec": spec, "status": {"loadBalancer": {"ingress": [address]} if address else {}}})
+
+
+HOST = {"host": "press.example.org"}
+NOTHING = (0, "")
+# What the overlay has, what the cluster says of the Service, and the URL; none, if it is port-forward that is told.
+WAYS: dict[str, tuple[list[Manifest], tuple[int, str], str]] = {
+    "no-node-port": (exposed(INNER), NOTHING, ""),
+    "node-port": (exposed(NODE_PORT), NOTHING, "http://node:31234/"),
+    "two-node-ports": (exposed(TWO), NOTHING, "http://node:31234/"),
+    "node-port-of-the-cluster-s-choice": (exposed(CHOSEN), on_the_cluster(NODE_PORT), "http://node:31234/"),
+    "node-port-not-chosen-yet": (exposed(CHOSEN), NOTHING, ""),
+    "node-port-of-a-second-service": (exposed(INNER, SECOND), NOTHING, "http://node:31234/"),
+    "node-port-of-something-else": (exposed(INNER, ELSEWHERE), NOTHING, ""),
+    "load-balancer-pending": (exposed(BALANCED), on_the_cluster(BALANCED), ""),
+    "load-balancer-not-there": (exposed(BALANCED), NOTHING, ""),
+    "load-balancer-ip": (exposed(BALANCED), on_the_cluster(BALANCED, ip="192.0.2.9"), "http://192.0.2.9/"),
+    "load-balancer-ipv6": (exposed(BALANCED), on_the_cluster(BALANCED, ip="2001:db8::9"), "http://[2001:db8::9]/"),
+    "load-balancer-name": (exposed(BALANCED), on_the_cluster(BALANCED, hostname="lb.test"), "http://lb.test/"),
+    "ingress": (exposed(INNER, ingress(HOST)), NOTHING, "http://press.example.org/"),
+    "ingress-tls": (exposed(NODE_PORT, ingress(HOST, secure=True)), NOTHING, "https://press.example.org/"),
+    "ingress-any-host": (exposed(INNER, ingress({})), NOTHING, ""),
+    "ingress-of-something-else": (exposed(INNER, ingress(HOST, service="other")), NOTHING, ""),
+    "route": (exposed(INNER, route()), NOTHING, "http://press.example.org/"),
+    "route-of-something-else": (exposed(INNER, route("other")), NOTHING, ""),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_way_to_the_front_is_told(
+    fakes: Fakes,
+    set_up: Callable[..., None],
+    asked_urls: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    way: str,
+) -> None:
+    """`make url` alone on one line, `make deploy` at its end."""
+    manifests, on_cluster, url = WAYS[way]
+    monkeypatch.setenv("NODE_ADDRESS", "node")
+    monkeypatch.setattr(deploy, "URL_SECONDS", 0)
+    set_up("minikube", manifests, get_service=on_cluster)
+    service = "second" if way == "node-port-of-a-second-service" else SERVICE["metadata"]["name"]
+    forward = f"kubectl --context minikube -n {NAMESPACE} port-forward service/{service} {PORTS['FRONT_PORT']}:80"
+    assert status("url", ENVIRONMENT) == 0
+    assert capfd.readouterr().out == f"{url or forward}\n"
+    assert changes(fakes) == []
+    assert status("deploy", ENVIRONMENT) == 0
+    assert (f"Ready: {url}" if url else f"\n  {forward}\n") in capfd.readouterr().out
+    assert asked_urls == ([url] if url else [])
+
+
+def test_an_address_that_is_still_to_come_is_told(
+    set_up: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    set_up("minikube", exposed(BALANCED))
+    assert status("url", ENVIRONMENT) == 0
+    assert "no address yet" in capfd.readouterr().err
+
+
+def test_an_address_that_does_not_answer_is_told(
+    set_up: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    set_up("minikube", get_nodes=(1, "forbidden"))
+    monkeypatch.setattr(deploy, "URL_SECONDS", 0)
+    monkeypatch.setattr(deploy, "answers", lambda _url: False)
+    assert status("deploy", ENVIRONMENT) == 0
+    said = capfd.readouterr().out
+    assert "http://localhost:31234/ does not answer here" in said
+    assert "port-forward service/" in said
+    assert "Ready" not in said
+
+
+@pytest.mark.parametrize(("name", "address"), [("minikube", "192.0.2.8"), ("kind-datapress", "localhost")])
+def test_the_address_of_a_node_port_is_that_of_a_node(
+    set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], name: str, address: str
+) -> None:
+    set_up(name, get_nodes=(0, " 192.0.2.8"))
+    assert status("url", ENVIRONMENT) == 0
+    assert capfd.readouterr().out == f"http://{address}:31234/\n"
+
+
+@pytest.mark.parametrize("environment", environments())
+def test_each_environment_has_a_way_to_its_front(environment: str) -> None:
+    assert front_services(rendered(environment))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("Service", "no Service leads to the pods of the Deployment"), ("Deployment", "0 Deployments have a container")],
+)
+def test_an_overlay_without_a_front_is_refused_at_once(
+    fakes: Fakes, set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], kind: str, told: str
+) -> None:
+    name = FRONT["name"] if kind == "Deployment" else SERVICE["metadata"]["name"]
+    rest = [item for item in rendered(ENVIRONMENT) if (item["kind"], item["metadata"]["name"]) != (kind, name)]
+    set_up("kind-datapress", rest)
+    assert told in refusal(fakes, capfd, "deploy", ENVIRONMENT)
+    assert told in refusal(fakes, capfd, "url", ENVIRONMENT)
+
+
 # --- what is refused; nothing is changed then
 
 
@@ -219,31 +350,32 @@ def refusal(fakes: Fakes, capfd: pytest.CaptureFixture[str], *arguments: str) ->
     return line
 
 
-@pytest.mark.parametrize("action", ["up", "down"])
+@pytest.mark.parametrize("action", ["run", "deploy", "undeploy", "url"])
 def test_a_wrong_environment_lists_the_right_ones(fakes: Fakes, capfd: pytest.CaptureFixture[str], action: str) -> None:
     said = refusal(fakes, capfd, action, "prod")
-    assert said.startswith("deploy: error: ENV=prod is no environment")
+    assert said.startswith(f"{action}: error: there is no environment 'prod'")
     assert all(environment in said for environment in environments())
 
 
 def test_a_wrong_command_line_is_refused(fakes: Fakes, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "usage: python -m tools.local.deploy" in refusal(fakes, capfd, "sideways", "dev")
-    assert "ENV" in refusal(fakes, capfd, "up")
+    for command in ("deploy", "undeploy"):
+        assert f"usage: python -m tools {command}" in refusal(fakes, capfd, command)
+        assert "--sideways" in refusal(fakes, capfd, command, ENVIRONMENT, "--sideways")
 
 
 def test_no_docker_is_told(fakes: Fakes, capfd: pytest.CaptureFixture[str]) -> None:
-    assert "the command 'docker' is missing: install it" in refusal(fakes, capfd, "up", "dev")
+    assert "the command 'docker' is missing: install it" in refusal(fakes, capfd, "deploy", ENVIRONMENT)
     fakes.add("docker", {"version": (1, "Cannot connect to the Docker daemon")})
-    assert "the Docker daemon does not answer: start it" in refusal(fakes, capfd, "up", "dev")
+    assert "the Docker daemon does not answer: start it" in refusal(fakes, capfd, "deploy", ENVIRONMENT)
 
 
-@pytest.mark.parametrize("action", ["up", "down"])
+@pytest.mark.parametrize("action", ["deploy", "undeploy"])
 def test_no_cluster_is_told_by_the_real_kubectl(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], action: str
 ) -> None:
     fakes.add("docker", UP)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    assert "kubectl has no current context" in refusal(fakes, capfd, action, "dev")
+    assert "kubectl has no current context" in refusal(fakes, capfd, action, ENVIRONMENT)
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
         "{apiVersion: v1, kind: Config, current-context: kind-gone, users: [{name: me, user: {token: none}}],"
@@ -251,7 +383,7 @@ def test_no_cluster_is_told_by_the_real_kubectl(
         " contexts: [{name: kind-gone, context: {cluster: gone, user: me}}]}"
     )
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    said = refusal(fakes, capfd, action, "dev")
+    said = refusal(fakes, capfd, action, ENVIRONMENT)
     assert "the cluster of context 'kind-gone' (https://127.0.0.1:1) does not answer: " in said
     assert "refused" in said
 
@@ -260,18 +392,18 @@ def test_a_cluster_that_is_not_local_needs_a_registry(
     fakes: Fakes, set_up: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     set_up(REMOTE)
-    assert "REGISTRY=" in refusal(fakes, capfd, "up", "dev", "--yes")
+    assert "REGISTRY=" in refusal(fakes, capfd, "deploy", ENVIRONMENT, "--yes")
     monkeypatch.setenv("REGISTRY", "https://registry:5000")
-    assert "REGISTRY=https://registry:5000 is no registry" in refusal(fakes, capfd, "up", "dev", "--yes")
+    assert "REGISTRY=https://registry:5000 is no registry" in refusal(fakes, capfd, "deploy", ENVIRONMENT, "--yes")
 
 
 def test_a_missing_kind_is_told(fakes: Fakes, set_up: Callable[..., None], capfd: pytest.CaptureFixture[str]) -> None:
     set_up("kind-datapress")
     (fakes.directory / "kind").unlink()
-    assert "the command 'kind' is missing: " in refusal(fakes, capfd, "up", "dev")
+    assert "the command 'kind' is missing: " in refusal(fakes, capfd, "deploy", ENVIRONMENT)
 
 
-@pytest.mark.parametrize("action", ["up", "down"])
+@pytest.mark.parametrize("action", ["deploy", "undeploy"])
 @pytest.mark.parametrize("value", ["", "0", "yes"])
 def test_without_a_terminal_a_cluster_that_is_not_local_is_left_alone(
     fakes: Fakes,
@@ -285,7 +417,7 @@ def test_without_a_terminal_a_cluster_that_is_not_local_is_left_alone(
     monkeypatch.setenv("REGISTRY", "registry:5000")
     monkeypatch.setenv("ASSUME_YES", value)
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    assert "nobody to ask: say ASSUME_YES=1" in refusal(fakes, capfd, action, "dev")
+    assert "nobody to ask: say ASSUME_YES=1" in refusal(fakes, capfd, action, ENVIRONMENT)
 
 
 # --- the question
@@ -316,7 +448,7 @@ def test_a_cluster_that_is_not_local_is_asked_about(answer: str, goes_on: bool) 
     """By a terminal of its own, as somebody at a keyboard has."""
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
-    program = f"from tools.local.deploy import *; confirm(Cluster({REMOTE!r}, {SERVER!r}, None), 'what', False)"
+    program = f"from tools.local.context import *; confirm(Cluster({REMOTE!r}, {SERVER!r}, None), 'what', False)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, stdin=theirs, capture_output=True, text=True, check=False
     )

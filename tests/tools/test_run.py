@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from tests.tools.conftest import rendered
+from tools.__main__ import main
 from tools.command import RefusedError, run_program
 from tools.local import run as run_module
-from tools.local.run import PORTS, main, prepare_front, read_ports
+from tools.local.run import PORTS, prepare_front, read_ports
 from tools.repository import environments
 
 PATIENCE = 20
@@ -36,7 +37,7 @@ class Run:
         self.api, self.front, self.metrics = (f"http://localhost:{port}" for port in ports.values())
         with output.open("wb") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tools.local.run", environment],
+                [sys.executable, "-m", "tools", "run", environment],
                 cwd=repository,
                 # What a shell may hold must not count: a pod has none of it.
                 env=os.environ
@@ -214,7 +215,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def refuse(*arguments: str, **variables: str) -> str:
         for name, value in {**ports_as_variables(free_ports()), **variables}.items():
             monkeypatch.setenv(name, value)
-        assert run_program("run", lambda: main(list(arguments))) == 2
+        assert run_program("run", lambda: main(["run", *arguments])) == 2
         said = capsys.readouterr()
         assert said.out == ""
         (line,) = said.err.splitlines()
@@ -248,12 +249,12 @@ def test_equal_ports_are_refused(refusal: Callable[..., str]) -> None:
 @pytest.mark.parametrize("name", ["prod", "", "../overlays/dev"])
 def test_a_wrong_environment_lists_the_right_ones(refusal: Callable[..., str], name: str) -> None:
     said = refusal(name)
-    assert said.startswith(f"run: error: ENV={name} is no environment")
+    assert said.startswith(f"run: error: there is no environment '{name}'")
     assert all(environment in said for environment in environments())
 
 
 def test_a_wrong_command_line_is_refused(refusal: Callable[..., str]) -> None:
-    assert "usage: python -m tools.local.run" in refusal()
+    assert "usage: python -m tools run" in refusal()
     assert "--quickly" in refusal("dev", "--quickly")
 
 

@@ -1,17 +1,12 @@
-"""make cluster: a Kubernetes of one's own, by kind, with a registry beside it; for `make deploy` and `make e2e`.
+"""make cluster: a Kubernetes of one's own, by kind, with a registry beside it; for `make deploy` and `make e2e`."""
 
-    python -m tools.local.cluster [KUBERNETES]
-
-KUBERNETES is a version, such as 1.36.1, of which kind has a node image; without it, kind takes the newest it knows.
-"""
-
+import argparse
 import re
 import subprocess
-import sys
 
 import yaml
 
-from tools.command import FailedError, Parser, RefusedError, ask, do, require, require_docker, run_program
+from tools.command import FailedError, RefusedError, ask, do, require, require_docker
 from tools.repository import REPOSITORY
 
 CONFIG = REPOSITORY / "tools" / "local" / "kind.yaml"
@@ -113,17 +108,23 @@ def _words(*command: str) -> list[str]:
     return said.stdout.split()
 
 
-def main() -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument(
+        "kubernetes",
+        metavar="KUBERNETES",
+        nargs="?",
+        default="",
+        help="a version that kind has a node image of, such as 1.36.1 (default: the newest that kind knows)",
+    )
+
+
+def main(options: argparse.Namespace) -> int:
     """Do what the command line says.
 
     Raises:
         RefusedError: if it cannot be begun.
         FailedError: if a step does not succeed.
     """
-    parser = Parser(prog="python -m tools.local.cluster", description=__doc__)
-    parser.add_argument("kubernetes", metavar="KUBERNETES", nargs="?", default="", help="its version, such as 1.36.1")
-    cluster(parser.parse_args().kubernetes)
-
-
-if __name__ == "__main__":
-    sys.exit(run_program("cluster", main))
+    cluster(options.kubernetes)
+    return 0

@@ -1,26 +1,26 @@
-"""make deploy and make undeploy: an overlay, with images of what src/ holds now, on the current context's cluster.
-
-    python -m tools.local.deploy up|down ENV [--yes]
+"""make deploy: an overlay, with images of what src/ holds now, on the current context's cluster.
 
 In the environment: REGISTRY (HOST[:PORT]), where the cluster gets images from; NODE_ADDRESS, where its node ports are
 reached from here; ASSUME_YES=1, the same as --yes.
 """
 
+import argparse
 import os
 import re
-import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
 
-from tools.command import FailedError, Parser, RefusedError, ask, do, overlay, require, require_docker, run_program
+from tools.command import FailedError, RefusedError, ask, do, overlay, require, require_docker
 from tools.images import Image, build, digest_of, images_of, revision
+from tools.local import context
+from tools.local.context import Cluster, confirm, current_cluster
 from tools.local.ports import answers
+from tools.local.url import front_services, is_exposed, port_forward, url_of
 from tools.manifests import Manifest
-from tools.render import kubectl, render
+from tools.render import render
 from tools.repository import REPOSITORY
 
 GENERATED = REPOSITORY / ".build" / "deploy"
@@ -29,65 +29,7 @@ ROLLOUT_SECONDS = 180
 URL_SECONDS = 10
 EXAMPLE = "registry.example.org:5000"
 
-# The contexts that a local tool makes, and the command by which that tool's cluster gets an image of this machine.
-# An API server's loopback address does not make a cluster local: it may be the end of a tunnel.
-LOCAL_CLUSTERS: list[tuple[str, list[str]]] = [
-    (r"kind-(?P<name>.+)", ["kind", "load", "docker-image", "--name", "{name}"]),
-    (r"k3d-(?P<name>.+)", ["k3d", "image", "import", "--cluster", "{name}"]),
-    (r"minikube", ["minikube", "image", "load"]),
-    (r"docker-desktop", []),
-]
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """The cluster of a context.
-
-    Attributes:
-        context: its name in kubectl's configuration
-        server: the URL of its API server
-        load: the command that brings it an image of this machine, empty if it has them anyway; None if it is not local
-    """
-
-    context: str
-    server: str
-    load: list[str] | None
-
-    @property
-    def kubectl(self) -> list[str]:
-        """The start of every command to it: the current context may be changed elsewhere while this runs."""
-        return [kubectl(), "--context", self.context]
-
-
-def current_cluster() -> Cluster:
-    """Return the cluster of the current context.
-
-    Raises:
-        RefusedError: if there is no current context, or its cluster does not answer.
-    """
-    context = ask(kubectl(), "config", "current-context").stdout.strip()
-    if not context:
-        raise RefusedError(
-            "kubectl has no current context: take one with 'kubectl config use-context NAME',"
-            " or make a cluster with 'make cluster'"
-        )
-    server = ask(kubectl(), "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}").stdout
-    found = Cluster(context, server, load_command(context))
-    probe = ask(*found.kubectl, "get", "--raw", "/version", "--request-timeout=5s")
-    if probe.returncode:
-        why = (probe.stderr.strip() or "no reason given").splitlines()[-1]
-        raise RefusedError(
-            f"the cluster of context '{context}' ({server}) does not answer: {why}; start it, or take another context"
-        )
-    return found
-
-
-def load_command(context: str) -> list[str] | None:
-    """Return the command that brings an image of this machine to a local cluster; None if the context is not one."""
-    for pattern, command in LOCAL_CLUSTERS:
-        if match := re.fullmatch(pattern, context):
-            return [word.format(**match.groupdict()) for word in command]
-    return None
+add_arguments = context.add_arguments
 
 
 def check_delivery(cluster: Cluster, registry: str) -> None:
@@ -109,24 +51,6 @@ def check_delivery(cluster: Cluster, registry: str) -> None:
         )
     if cluster.load:
         require(cluster.load[0], f"it brings images to the cluster '{cluster.context}'; install it, or name a REGISTRY")
-
-
-def confirm(cluster: Cluster, what: str, assume_yes: bool) -> None:
-    """Tell what will be done where and, unless the cluster is local, ask.
-
-    Raises:
-        RefusedError: if there is nobody to ask.
-        FailedError: if the answer is no.
-    """
-    print(f"{what}\n  context    {cluster.context}\n  server     {cluster.server}", flush=True)
-    if cluster.load is not None or assume_yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError(
-            "this cluster is not local, and there is nobody to ask: say ASSUME_YES=1 if it is the right one"
-        )
-    if input("This cluster is not local. Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise FailedError("nothing was changed")
 
 
 def write_kustomization(base: Path, images: Iterable[tuple[Image, str]]) -> Path:
@@ -192,42 +116,18 @@ def wait_for(cluster: Cluster, deployment: Manifest) -> None:
         raise FailedError(f"the Deployment {name} in {namespace} does not get ready: see above why") from None
 
 
-def node_address(cluster: Cluster) -> str:
-    """Return where the cluster's node ports are reached from here."""
-    if given := os.environ.get("NODE_ADDRESS"):
-        return given
-    if cluster.context.startswith("kind-") or cluster.context == "docker-desktop":
-        return "localhost"
-    path = "{.items[0].status.addresses[?(@.type=='%s')].address}"
-    found = ask(*cluster.kubectl, "get", "nodes", "-o", f"jsonpath={path % 'ExternalIP'} {path % 'InternalIP'}")
-    # Whoever may not list the nodes is told how else to reach the front.
-    return (found.stdout.split() or ["localhost"])[0]
-
-
-def _front(manifests: Iterable[Manifest]) -> Manifest:
-    """Return the Service that has a node port."""
-    (front,) = [item for item in manifests if item["kind"] == "Service" and item["spec"].get("type") == "NodePort"]
-    return front
-
-
-def front_url(cluster: Cluster, manifests: Iterable[Manifest]) -> str:
-    """Return the URL of the front, by its node port."""
-    (port,) = _front(manifests)["spec"]["ports"]
-    return f"http://{node_address(cluster)}:{port['nodePort']}/"
-
-
-def tell_url(cluster: Cluster, manifests: Iterable[Manifest]) -> None:
-    """Print where the front answers, or how to reach it if its node port cannot be reached from here."""
-    front, url = _front(manifests), front_url(cluster, manifests)
+def tell_url(cluster: Cluster, manifests: Sequence[Manifest]) -> None:
+    """Print where the front answers or, if it cannot be reached from here, what makes it answer here."""
+    forward = port_forward(cluster, manifests)
+    if not is_exposed(manifests):
+        print(f"Ready. Nothing exposes the front outside the cluster; this reaches it:\n  {forward}")
+        return
     deadline = time.monotonic() + URL_SECONDS
-    while not answers(url):
+    while not ((url := url_of(cluster, manifests)) and answers(url)):
         if time.monotonic() > deadline:
-            name, namespace = front["metadata"]["name"], front["metadata"]["namespace"]
-            (port,) = front["spec"]["ports"]
-            print(
-                f"The pods are ready, but {url} does not answer here. Set NODE_ADDRESS to where it does, or run this:\n"
-                f"  kubectl --context {cluster.context} -n {namespace} port-forward service/{name} 8081:{port['port']}"
-            )
+            why = f"{url} does not answer here" if url else "the cluster has given the front no address yet"
+            hint = "Set NODE_ADDRESS if that is where its node port answers; this reaches the front in any case:"
+            print(f"The pods are ready, but {why}. {hint}\n  {forward}")
             return
         time.sleep(0.2)
     print(f"Ready: {url}")
@@ -243,6 +143,7 @@ def deploy(environment: str, assume_yes: bool) -> None:
     base, registry = overlay(environment), os.environ.get("REGISTRY", "")
     manifests = render(base)
     deployments = [manifest for manifest in manifests if manifest["kind"] == "Deployment"]
+    front_services(manifests)  # refused before anything is changed
     require_docker()
     cluster = current_cluster()
     check_delivery(cluster, registry)
@@ -260,36 +161,7 @@ def deploy(environment: str, assume_yes: bool) -> None:
     tell_url(cluster, manifests)
 
 
-def undeploy(environment: str, assume_yes: bool) -> None:
-    """Delete what the overlay renders, its namespace and so all that is in it included.
-
-    Raises:
-        RefusedError: if there is no such overlay, or no cluster.
-        FailedError: if the cluster does not delete it.
-    """
-    base = overlay(environment)
-    namespaces = [item["metadata"]["name"] for item in render(base) if item["kind"] == "Namespace"]
-    cluster = current_cluster()
-    what = f"make undeploy ENV={environment}\n  deletes    the namespace {', '.join(namespaces)} and all that is in it"
-    confirm(cluster, what, assume_yes)
-    do([*cluster.kubectl, "delete", "--kustomize", base, "--ignore-not-found", f"--timeout={ROLLOUT_SECONDS}s"])
-
-
-def main(arguments: list[str]) -> None:
-    """Do what the command line says.
-
-    Raises:
-        RefusedError: if it is wrong, or cannot be begun.
-        FailedError: if it does not succeed.
-    """
-    actions: dict[str, Callable[[str, bool], None]] = {"up": deploy, "down": undeploy}
-    parser = Parser(prog="python -m tools.local.deploy")
-    parser.add_argument("action", choices=actions)
-    parser.add_argument("environment", metavar="ENV")
-    parser.add_argument("--yes", action="store_true", default=os.environ.get("ASSUME_YES") == "1", help="do not ask")
-    options = parser.parse_args(arguments)
-    actions[options.action](options.environment, options.yes)
-
-
-if __name__ == "__main__":
-    sys.exit(run_program("deploy", lambda: main(sys.argv[1:])))
+def main(options: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    deploy(options.environment, options.yes)
+    return 0

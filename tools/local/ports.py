@@ -2,14 +2,15 @@
 
 import socket
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 
 def answers(url: str) -> bool:
-    """Tell whether a GET of an http:// URL is answered by 200 within a second, with no proxy asked."""
+    """Tell whether a GET of an http:// or https:// URL is answered by 200 within a second, with no proxy asked."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=1)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=1)
     try:
         connection.request("GET", parts.path)
         return connection.getresponse().status == HTTPStatus.OK

@@ -1,11 +1,10 @@
 """make run: the API and the front on this machine, with an overlay's values, without Docker or a cluster.
 
-    python -m tools.local.run ENV
-
 It starts the gunicorn and the NGINX that the images start, with the same configuration. In the environment: API_PORT,
 FRONT_PORT and METRICS_PORT, for when other programs hold those that it takes by itself.
 """
 
+import argparse
 import errno
 import os
 import signal
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from tools.command import FailedError, Parser, RefusedError, overlay, run_program
+from tools.command import FailedError, RefusedError, overlay
 from tools.images import version
 from tools.local import front
 from tools.local.container import configuration_of, environment_of, pod_of
@@ -266,17 +265,17 @@ def run(environment: str) -> None:
             child.stop()
 
 
-def main(arguments: list[str]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("environment", metavar="ENV", help="the overlay's name")
+
+
+def main(options: argparse.Namespace) -> int:
     """Do what the command line says.
 
     Raises:
-        RefusedError: if it is wrong, or cannot be begun.
+        RefusedError: if it cannot be begun.
         FailedError: if it does not go on.
     """
-    parser = Parser(prog="python -m tools.local.run", description="Runs the API and the front on this machine.")
-    parser.add_argument("environment", metavar="ENV")
-    run(parser.parse_args(arguments).environment)
-
-
-if __name__ == "__main__":
-    sys.exit(run_program("run", lambda: main(sys.argv[1:])))
+    run(options.environment)
+    return 0

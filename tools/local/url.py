@@ -1,0 +1,161 @@
+"""make url: how the front of an environment is reached from here, on the current context's cluster.
+
+In the environment: NODE_ADDRESS, where the cluster's node ports are reached from here.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tools.command import RefusedError, ask, overlay
+from tools.images import deployment_of
+from tools.local.context import Cluster, current_cluster
+from tools.local.run import PORTS
+from tools.manifests import Manifest
+from tools.render import render
+
+SOURCE = "front"  # the directory of src/ that its image is built from
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def front_services(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Return the Services that lead to the front's pods, those that can be reached from outside the cluster first.
+
+    Raises:
+        RefusedError: if there is none.
+    """
+    front = deployment_of(manifests, SOURCE)
+    labels, namespace = front["spec"]["template"]["metadata"]["labels"], front["metadata"].get("namespace")
+    found = [
+        item
+        for item in manifests
+        if item["kind"] == "Service"
+        and item["metadata"].get("namespace") == namespace
+        and item["spec"].get("selector")
+        and item["spec"]["selector"].items() <= labels.items()
+    ]
+    if not found:
+        raise RefusedError(
+            f"no Service leads to the pods of the Deployment {front['metadata']['name']}:"
+            " add one whose selector has their labels, or put the base's back"
+        )
+    return sorted(found, key=lambda service: not _has_a_door(service))
+
+
+def _has_a_door(service: Manifest) -> bool:
+    return service["spec"].get("type") in {"NodePort", "LoadBalancer"}
+
+
+def is_exposed(manifests: Sequence[Manifest]) -> bool:
+    """Tell whether the front can be reached from outside the cluster, by what its objects say."""
+    services = front_services(manifests)
+    return any(map(_has_a_door, services)) or bool(list(_hosts(manifests, services)))
+
+
+def url_of(cluster: Cluster, manifests: Sequence[Manifest]) -> str:
+    """Return a URL of the front, with a slash at its end; empty if there is none, or none yet.
+
+    The host of an Ingress or an HTTPRoute comes first, then the address of a load balancer, then a node port.
+    """
+    services = front_services(manifests)
+    found = [*_hosts(manifests, services), *(url for service in services for url in _addresses(cluster, service))]
+    return next(iter(found), "")
+
+
+def port_forward(cluster: Cluster, manifests: Sequence[Manifest]) -> str:
+    """Return the command by which the front answers on this machine, whatever exposes it."""
+    service = front_services(manifests)[0]
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    ports = f"{PORTS['FRONT_PORT']}:{service['spec']['ports'][0]['port']}"
+    return f"kubectl --context {shlex.quote(cluster.context)} -n {namespace} port-forward service/{name} {ports}"
+
+
+def _hosts(manifests: Sequence[Manifest], services: Sequence[Manifest]) -> Iterator[str]:
+    """Give the URLs of the hosts that are routed to the front; a wildcard is no host."""
+    names = {service["metadata"]["name"] for service in services}
+    for item in manifests:
+        found: Iterator[str] = iter(())
+        if item["kind"] == "Ingress":
+            found = _ingress_urls(item["spec"], names)
+        elif item["kind"] == "HTTPRoute":
+            found = _route_urls(item["spec"], names)
+        yield from (url for url in found if "*" not in url)
+
+
+def _ingress_urls(spec: Mapping[str, Any], names: set[str]) -> Iterator[str]:
+    secure = {host for entry in spec.get("tls", []) for host in entry.get("hosts", [])}
+    for rule in spec.get("rules", []):
+        for path in rule.get("http", {}).get("paths", []):
+            if "host" in rule and path["backend"].get("service", {}).get("name") in names:
+                scheme = "https" if rule["host"] in secure else "http"
+                yield f"{scheme}://{rule['host']}{path.get('path', '').rstrip('/')}/"
+
+
+def _route_urls(spec: Mapping[str, Any], names: set[str]) -> Iterator[str]:
+    # Whether it has a certificate is the Gateway's business, which is the platform's: such a one redirects.
+    backends = {backend["name"] for rule in spec.get("rules", []) for backend in rule.get("backendRefs", [])}
+    if backends & names:
+        yield from (f"http://{host}/" for host in spec.get("hostnames", []))
+
+
+def _addresses(cluster: Cluster, service: Manifest) -> Iterator[str]:
+    """Give the URLs of a Service; what the overlay leaves to the cluster, the cluster is asked for."""
+    if not _has_a_door(service):
+        return
+    live = _live(cluster, service)
+    port = live["spec"]["ports"][0]
+    scheme = "https" if "https" in {port.get("name"), port.get("appProtocol")} or port["port"] == 443 else "http"  # noqa: PLR2004
+    if service["spec"]["type"] == "LoadBalancer":
+        for entry in live.get("status", {}).get("loadBalancer", {}).get("ingress", []):
+            yield _url(scheme, entry.get("hostname") or entry["ip"], port["port"])
+    elif "nodePort" in port:
+        yield _url(scheme, node_address(cluster), port["nodePort"])
+
+
+def _live(cluster: Cluster, service: Manifest) -> Manifest:
+    """Return a Service as the cluster has it; as the overlay has it, if it is not there."""
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    found = ask(*cluster.kubectl, "-n", namespace, "get", "service", name, "--ignore-not-found", "-o", "json").stdout
+    live: Manifest = json.loads(found) if found.strip() else service
+    return live
+
+
+def _url(scheme: str, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}/" if port == DEFAULT_PORTS[scheme] else f"{scheme}://{shown}:{port}/"
+
+
+def node_address(cluster: Cluster) -> str:
+    """Return where the cluster's node ports are reached from here."""
+    if given := os.environ.get("NODE_ADDRESS"):
+        return given
+    if cluster.context.startswith("kind-") or cluster.context == "docker-desktop":
+        return "localhost"
+    path = "{.items[0].status.addresses[?(@.type=='%s')].address}"
+    found = ask(*cluster.kubectl, "get", "nodes", "-o", f"jsonpath={path % 'ExternalIP'} {path % 'InternalIP'}")
+    # Whoever may not list the nodes is told how else to reach the front.
+    return (found.stdout.split() or ["localhost"])[0]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    parser.add_argument("environment", metavar="ENV", help="the overlay's name")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the URL of the front or, where there is none, the command that makes one.
+
+    Raises:
+        RefusedError: if there is no such environment, or no cluster.
+    """
+    manifests = render(overlay(options.environment))
+    cluster = current_cluster()
+    url = url_of(cluster, manifests)
+    if not url and is_exposed(manifests):
+        print("The cluster has given it no address yet; until then this reaches it:", file=sys.stderr, flush=True)
+    print(url or port_forward(cluster, manifests))
+    return 0
