@@ -6,8 +6,8 @@ import pytest
 import requests
 
 from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
-from tests.documents.commands import commands, headings, run
-from tests.documents.test_adding import ENVIRONMENT, NAME, unless_environment
+from tests.documents.test_adding import NAME, unless_environment
+from tests.support.commands import run, steps
 from tools.local.ports import answers
 from tools.repository import OVERLAYS, REPOSITORY
 
@@ -16,7 +16,7 @@ from tools.repository import OVERLAYS, REPOSITORY
 @pytest.mark.timeout(240)
 def test_an_environment_more_answers(cluster: Cluster, images: dict[str, str], clone: Path) -> None:
     assert images
-    run(commands(ENVIRONMENT, headings(ENVIRONMENT)[0]), clone)
+    run(steps("new-environment")[0], clone)
     overlay, namespace = clone / OVERLAYS.relative_to(REPOSITORY) / NAME, f"datapress-{NAME}"
     try:
         cluster.kubectl("apply", "-k", overlay)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Release
-from tests.documents.commands import commands, run
 from tests.support.clones import RECETTE, change_banner, git
+from tests.support.commands import commands, run
 from tools.images import images_of
 from tools.render import render
 from tools.repository import OVERLAYS
@@ -24,7 +24,7 @@ def recette_restored(recette: Release) -> Iterator[Release]:
 
 @pytest.mark.timeout(240)
 def test_two_more_to_recette(recette_restored: Release, clone: Path) -> None:
-    told = run(commands("README.md", "Run it", 1), clone, ASSUME_YES="1")
+    told = run(commands("two-more-to-recette"), clone, ASSUME_YES="1")
     assert json.loads(told.splitlines()[-1])["service"] == "api"
     revision = git(clone, "rev-parse", "HEAD")
     for image in images_of(render(OVERLAYS / "recette")):
@@ -36,14 +36,14 @@ def test_two_more_to_recette(recette_restored: Release, clone: Path) -> None:
 def test_preview_asks_the_cluster(recette: Release, clone: Path) -> None:
     assert recette.pods("datapress-front")
     change_banner(clone / RECETTE, "Autre bannière")
-    told = run(commands("docs/runbooks/previsualiser.md", "Avec un accès au cluster"), clone)
+    told = run(commands("preview-live"), clone)
     assert "+ Autre bannière" in " ".join(told.split())
 
 
 @pytest.mark.timeout(240)
 def test_deploy_what_was_just_written(restored: Release, clone: Path) -> None:
     url = restored.url
-    told = run(commands("docs/runbooks/deployer.md", "1. Ce que l'on vient d'écrire"), clone, ASSUME_YES="1")
+    told = run(commands("deploy-what-was-written"), clone, ASSUME_YES="1")
     assert f"Ready: {url}/" in told
     assert "deployment.apps/datapress-api" in told
     assert restored.cluster.try_kubectl("get", "namespace", restored.namespace).returncode != 0
@@ -51,7 +51,7 @@ def test_deploy_what_was_just_written(restored: Release, clone: Path) -> None:
 
 @pytest.mark.timeout(240)
 def test_deploy_what_git_has(recette: Release, clone: Path) -> None:
-    told = run(commands("docs/runbooks/deployer.md", "2. L'état de Git, une fois"), clone)
+    told = run(commands("deploy-what-git-has"), clone)
     revision = json.loads(told.splitlines()[-1])["revision"]
     (api,) = [image for image in images_of(render(OVERLAYS / "recette")) if image.context.name == "api"]
     running = {pod["spec"]["containers"][0]["image"] for pod in recette.pods("datapress-api")}

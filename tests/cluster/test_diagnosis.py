@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import Release, eventually
-from tests.documents.commands import commands, run
+from tests.support.commands import commands, run
 from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
-PAGE = "docs/runbooks/diagnostiquer.md"
 Look = Callable[..., str]
 CRASHING = r"(datapress-api-\S+) +false +CrashLoopBackOff +Error +2"
 HUNGRY = ["python", "-c", "hoard = b'x' * 2**30"]
@@ -58,11 +57,11 @@ FAULTS = {
 
 @pytest.fixture
 def look(restored: Release) -> Look:
-    """Run the commands under a heading on the dev environment."""
+    """Run commands of the runbook on the dev environment."""
     port = restored.url.rpartition(":")[2]
 
-    def look(heading: str, **variables: str) -> str:
-        return run(commands(PAGE, heading), REPOSITORY, ESPACE=restored.namespace, PORT=port, **variables)
+    def look(name: str, **variables: str) -> str:
+        return run(commands(name), REPOSITORY, ESPACE=restored.namespace, PORT=port, **variables)
 
     return look
 
@@ -95,7 +94,7 @@ def test_each_state_of_a_pod_that_the_page_names(restored: Release, look: Look) 
     try:
         expected = [pattern for fault in FAULTS.values() for pattern in fault.shown]
         # Together: an event of a minute ago is no longer among the last.
-        eventually(lambda: not missing(expected, look("2. Ce que sont les pods")), 90, "each state shows")
+        eventually(lambda: not missing(expected, look("look-at-pods")), 90, "each state shows")
     finally:
         restored.kubectl("delete", "-f", "-", "--cascade=foreground", "--wait=false", stdin=manifests)
 
@@ -110,16 +109,15 @@ def test_pods_that_do_not_start(restored: Release, look: Look) -> None:
         looks: list[str] = []
 
         def all_shows() -> bool:
-            looks.append(look("2. Ce que sont les pods"))
+            looks.append(look("look-at-pods"))
             return not missing(expected, looks[-1])
 
         eventually(all_shows, 90, "each pod shows its state")
         (crashing,) = re.findall(CRASHING, looks[-1])
-        said = look("3. Ce que dit un conteneur", POD=crashing)
-        (quoted,) = [line for line in (REPOSITORY / PAGE).read_text().splitlines() if "LOG_LEVEL holds" in line]
-        assert quoted.strip().strip("`.") in said
+        said = look("look-at-logs", POD=crashing)
+        assert "LOG_LEVEL holds 'loud'" in said
         # The former pods serve on, as the page says.
-        assert "/api/ 200" in look("1. Ce que voit un utilisateur")
+        assert "/api/ 200" in look("look-as-a-user")
     finally:
         restored.kubectl("set", "env", "deployment/datapress-api", "LOG_LEVEL-")
 
@@ -129,9 +127,9 @@ def test_an_api_without_pods(restored: Release, look: Look) -> None:
     restored.kubectl("scale", "deployment/datapress-api", "--replicas=0")
     try:
         eventually(lambda: not restored.pods("datapress-api"), 60, "the API is gone")
-        eventually(lambda: "/api/ 50" in look("1. Ce que voit un utilisateur"), 60, "the front says that it has no API")
-        assert "/ 200" in look("1. Ce que voit un utilisateur")
-        shown = look("2. Ce que sont les pods")
+        eventually(lambda: "/api/ 50" in look("look-as-a-user"), 60, "the front says that it has no API")
+        assert "/ 200" in look("look-as-a-user")
+        shown = look("look-at-pods")
         assert re.search(r"deployment.apps/datapress-api +0/0 ", shown)
         assert restored.endpoints("datapress-api") == []
     finally:
@@ -140,7 +138,7 @@ def test_an_api_without_pods(restored: Release, look: Look) -> None:
 
 
 def test_the_network_from_within(recette: Release) -> None:
-    shown = run(commands(PAGE, "5. Le réseau, de l'intérieur"), Path())
+    shown = run(commands("look-at-the-network"), Path())
     assert '{"status":"ok"}' in shown
     assert all(f"Name:         {name}" in shown for name in ("default-deny", "datapress-api", "datapress-front"))
     assert recette.pods("datapress-front")

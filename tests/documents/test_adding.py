@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.commands import commands, headings, run
 from tests.support.clones import RECETTE, git
+from tests.support.commands import commands, run, steps
 from tools.repository import OVERLAYS
 
 ENVIRONMENT = "docs/runbooks/ajouter-un-environnement.md"
@@ -26,14 +26,14 @@ unless_environment = unless_followed(ENVIRONMENT, OVERLAYS / NAME)
 unless_component = unless_followed(COMPONENT, OVERLAYS.parent / "components" / "client-addresses")
 
 
-def follow(page: str, clone: Path) -> list[str]:
-    """Run all commands of a page, and return what each block prints."""
-    return [run(commands(page, heading), clone) for heading in headings(page)]
+def follow(name: str, clone: Path) -> list[str]:
+    """Run all blocks of a name, and return what each prints."""
+    return [run(step, clone) for step in steps(name)]
 
 
 def take_names(clone: Path, owner: str, repository: str) -> str:
     """Do what the README says a copy is to do first; return what that prints."""
-    text = commands("README.md", "Make it yours")
+    text = commands("a-copy-has-its-own-names")
     text, count = re.subn(r"^OWNER=\S+ REPOSITORY=\S+", f"OWNER={owner} REPOSITORY={repository}", text)
     assert count == 1
     return run(text, clone)
@@ -56,7 +56,7 @@ def run_tests(clone: Path, *paths: str) -> list[str]:
 @unless_environment
 @pytest.mark.timeout(240)
 def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> None:
-    *_, told = follow(ENVIRONMENT, clone)
+    *_, told = follow("new-environment", clone)
     assert "nothing to correct" in told
     assert f"{NAME}  datapress-{NAME}" in told
     assert f"{NAME}  NodePort 30082" in told
@@ -73,7 +73,7 @@ def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> 
         "tests/tools/test_check.py",
         "tests/tools/test_cluster.py",
         "tests/tools/test_diff.py::test_nothing_changes_and_the_commit_is_named",
-        "tests/tools/test_environments.py",
+        "tests/tools/test_compare.py",
         "tests/tools/test_flows.py",
         "tests/workflows",
         "tests/documents/test_generated.py",
@@ -86,8 +86,7 @@ def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> 
 @unless_environment
 @pytest.mark.timeout(120)
 def test_an_environment_that_takes_the_port_of_another_is_refused(clone: Path) -> None:
-    (first, *_) = headings(ENVIRONMENT)
-    run(commands(ENVIRONMENT, first).replace("s/30080/30082/", "s/30080/30081/"), clone)
+    run(steps("new-environment")[0].replace("s/30080/30082/", "s/30080/30081/"), clone)
     with pytest.raises(AssertionError, match="node-port"):
         run("make check", clone)
 
@@ -95,7 +94,7 @@ def test_an_environment_that_takes_the_port_of_another_is_refused(clone: Path) -
 @unless_component
 @pytest.mark.timeout(120)
 def test_a_component_more_changes_the_environment_that_takes_it(clone: Path) -> None:
-    *_, told = follow(COMPONENT, clone)
+    *_, told = follow("new-component", clone)
     assert "nothing to correct" in told
     assert "recette: nothing changes" in told
     (dev,) = [part for part in told.split("\n\n") if part.startswith("dev: ")]
@@ -108,7 +107,7 @@ def test_a_component_more_changes_the_environment_that_takes_it(clone: Path) -> 
 
 @pytest.mark.timeout(240)
 def test_a_copy_has_names_of_its_own(clone: Path) -> None:
-    (former,) = re.findall(r"git grep -lIwz ('.*?')", commands("README.md", "Make it yours"))
+    (former,) = re.findall(r"git grep -lIwz ('.*?')", commands("a-copy-has-its-own-names"))
     assert run(f"git grep -Iw {former}", clone)
     head = git(clone, "rev-parse", "HEAD")
     assert "nothing to correct" in take_names(clone, "team", "team/site")

@@ -1,86 +1,109 @@
-"""Each block of commands is run by a test, or says to its readers that none runs it."""
+"""Each block of commands is run by a test, or says to its readers that none runs it; what code names is there."""
 
 import re
-from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
 from documents.pages import pages
-from tests.documents.commands import CI, RUNS, Block, all_blocks, blocks
 from tests.documents.reading import CODE, pieces
+from tests.support.commands import CI, NOT_RUN, Block, all_blocks, blocks
 from tools.repository import REPOSITORY
 
 # Of a fence; whatever else one writes could be commands that nobody runs.
 LANGUAGES = {"sh", "mermaid", "yaml", "json", "text", "nginx"}
+RECORDS = REPOSITORY / "docs" / "decisions"  # of their day: what they name may be gone
 
 
-def missing(found: list[Block], runs: dict[str, list[str]]) -> list[str]:
-    """Return what is wrong between the blocks and the table of what runs them."""
-    strange = [f"{block.place}:{block.line}: '{block.language}'" for block in found if block.language not in LANGUAGES]
-    counted = Counter(block.place for block in found if block.is_run)
-    declared = Counter({place: len(tests) for place, tests in runs.items()})
-    undeclared = [f"{place}: {count} without a test" for place, count in (counted - declared).items()]
-    gone = [f"{place}: {count} tests without a block" for place, count in (declared - counted).items()]
-    return strange + undeclared + gone
+def wrong(found: Iterable[Block], tests: str) -> list[str]:
+    """Return what is wrong with blocks, given the source of all tests."""
+
+    def faults(block: Block) -> str:
+        if block.language not in LANGUAGES:
+            return f"a fence of the language '{block.language}'"
+        if block.language != "sh":
+            return ""
+        if not block.mark:
+            return "nobody runs it: put '<!-- run: NAME -->' above it, and ask for NAME in a test"
+        if block.mark == NOT_RUN:
+            return "" if block.explained else "nobody runs it, and no quote above its mark says why"
+        return "" if block.mark == CI or f'"{block.mark}"' in tests else f"no test asks for '{block.mark}'"
+
+    return [f"{block.place}: {fault}" for block in found if (fault := faults(block))]
+
+
+def sources() -> str:
+    """Return the source of all tests."""
+    return "".join(path.read_text() for path in (REPOSITORY / "tests").rglob("*.py") if path.name != "test_blocks.py")
 
 
 def test_every_block_is_run_or_says_that_it_is_not() -> None:
-    assert missing(all_blocks(), RUNS) == []
+    assert wrong(all_blocks(), sources()) == []
 
 
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        ("# A\n\n```sh\nmake test\n```\n", ["page: A: 1 without a test"]),
-        ("# A\n\n> **Not run by the tests**: no GitHub here.\n\n```sh\ngh\n```\n", []),
-        ("# A\n\n> **Non exécuté par les tests** : il faut GitHub.\n\n```sh\ngh\n```\n", []),
-        ("# A\n\n> **Not run by the tests**: \n\n```sh\ngh\n```\n", ["page: A: 1 without a test"]),
-        ("# A\n\n> **Not run by the tests**: x.\n\nText.\n\n```sh\ngh\n```\n", ["page: A: 1 without a test"]),
-        ("# A\n\n> **Not run by the tests**: x.\n\n```sh\na\n```\n```sh\nb\n```\n", ["page: A: 1 without a test"]),
-        ("# B\n\n```sh\nmake test\n```\n", []),
-        ("# B\n", ["page: B: 1 tests without a block"]),
-        ("# A\n\n    make test\n", ["page: A:3: ''"]),
-        ("# A\n\n```bash\nmake test\n```\n", ["page: A:3: 'bash'"]),
+        ("```sh\nmake test\n```\n", "page:1: nobody runs it"),
+        ("<!-- run: a -->\n```sh\nmake test\n```\n", ""),
+        ("<!-- run: a -->\n\n```sh\nmake test\n```\n", ""),
+        ("<!-- run: b -->\n```sh\nmake test\n```\n", "page:2: no test asks for 'b'"),
+        ("<!-- run: a -->\nText.\n```sh\nmake test\n```\n", "page:3: nobody runs it"),
+        ("<!-- run: a -->\n```sh\nmake\n```\n```sh\nmake test\n```\n", "page:5: nobody runs it"),
+        ("<!-- ran: a -->\n```sh\nmake test\n```\n", "page:2: nobody runs it"),
+        ("> No GitHub here.\n\n<!-- not run -->\n```sh\ngh\n```\n", ""),
+        ("<!-- not run -->\n```sh\ngh\n```\n", "page:2: nobody runs it, and no quote"),
+        ("    make test\n", "page:1: a fence of the language ''"),
+        ("```bash\nmake test\n```\n", "page:1: a fence of the language 'bash'"),
     ],
 )
-def test_what_nobody_runs_is_found(page: str, told: list[str]) -> None:
-    runs = {"page: B": ["tests/documents/test_commands.py::test_b"]} if "# B" in page else {}
-    assert missing(list(blocks(page, "page")), runs) == told
+def test_what_nobody_runs_is_found(page: str, told: str) -> None:
+    found = wrong(blocks(page, "page"), 'commands("a")')
+    assert len(found) == bool(told)
+    assert all(one.startswith(told) for one in found)
 
 
-@pytest.mark.parametrize(("place", "tests"), RUNS.items(), ids=RUNS.keys())
-def test_what_is_said_to_run_a_block_does_take_it(place: str, tests: list[str]) -> None:
-    page, _, heading = place.partition(": ")
-    for test in tests:
-        path, _, function = test.partition("::")
-        source = (REPOSITORY / path).read_text()
-        if path == CI:
-            continue
-        assert f"def {function}(" in source
-        assert f'"{heading}"' in source or "headings(" in source
-        assert page.rpartition("/")[2] in source
-
-
-def test_ci_runs_what_the_readme_says() -> None:
-    """That file is not Python; it has the README's lines as they stand there."""
+def test_ci_runs_what_the_pages_say() -> None:
+    """That file is not Python; it has the lines as they stand in the pages."""
     lines = (REPOSITORY / CI).read_text().splitlines()
-    of_ci = [place for place, tests in RUNS.items() if CI in tests]
+    of_ci = [line for block in all_blocks() if block.mark == CI for line in block.text.splitlines()]
     assert of_ci
-    found = [block for block in all_blocks() if block.is_run]
-    for place in of_ci:
-        run = [block for block in found if block.place == place]
-        for block, test in zip(run, RUNS[place], strict=True):
-            assert test != CI or set(block.text.splitlines()) <= set(lines)
+    assert [line for line in of_ci if line not in lines] == []
 
 
-def test_every_target_of_make_that_a_page_names_is_there() -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
-    targets = {line.partition(":")[0] for line in makefile.splitlines() if re.match(r"[a-z0-9-]+:.*## ", line)}
-    named = [
-        (f"{page.relative_to(REPOSITORY)}:{piece.line}", piece.text.split()[1])
+TARGETS = set(re.findall(r"^([a-z0-9-]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+TOP = {path.name for path in REPOSITORY.iterdir() if path.is_dir()} - {".git", ".venv", ".build"}
+
+
+def gone(code: str) -> list[str]:
+    """Return what code names that is not there: targets of make, and files of the repository."""
+    targets = [f"make {name}" for name in re.findall(r"(?:^|[\s;&|(])make ([a-z][\w-]*)", code) if name not in TARGETS]
+    named = re.findall(r"(?<![\w./$<{-])([\w.-]+/[\w./-]*\w)(?![\w<*{…$])", code)
+    return targets + [name for name in named if name.split("/")[0] in TOP and not (REPOSITORY / name).exists()]
+
+
+def test_what_the_code_of_a_page_names_is_there() -> None:
+    found = [
+        f"{page.relative_to(REPOSITORY)}:{piece.line}: {name}"
         for page in pages()
+        if page.parent != RECORDS
         for piece in pieces(page.read_text())
-        if piece.kind == CODE and piece.text.startswith("make ")
+        if piece.kind == CODE
+        for name in gone(piece.text)
     ]
-    assert len(named) > 20
-    assert [place for place, target in named if target not in targets] == []
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("make deployment ENV=dev", ["make deployment"]),
+        ("tools/page.py", ["tools/page.py"]),
+        (
+            "make pages; make check, deploy/overlays/<nom>/front.yaml, tests/**, deploy/$ENV, /etc/nginx, a/b",
+            [],
+        ),
+    ],
+)
+def test_what_is_gone_is_found(code: str, found: list[str]) -> None:
+    assert gone(code) == found

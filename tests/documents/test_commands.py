@@ -9,8 +9,8 @@ from pathlib import Path
 
 import requests
 
-from tests.documents.commands import commands, run
 from tests.support.clones import RECETTE, change_banner, git, lend_packages, make_origin, shell_environment
+from tests.support.commands import commands, run
 from tests.support.gunicorn_server import wait_until
 from tools.local.ports import answers, free_port
 from tools.local.run import PORTS
@@ -37,7 +37,7 @@ def running(text: str, directory: Path, **variables: str) -> Iterator[None]:
 
 
 def test_two_commands_to_the_page(tmp_path: Path) -> None:
-    first, second = commands("README.md", "Run it").splitlines()
+    first, second = commands("two-commands-to-the-page").splitlines()
     # What Git is told, so that the address of the README leads here.
     here = {
         "GIT_CONFIG_COUNT": "1",
@@ -58,7 +58,7 @@ def test_two_commands_to_the_page(tmp_path: Path) -> None:
 
 
 def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
-    preview = commands("docs/runbooks/previsualiser.md", "Sans cluster")
+    preview = commands("preview")
     assert "recette: nothing changes" in run(preview, clone)
     change_banner(clone / RECETTE, "Autre bannière")
     git(clone, "commit", "--quiet", "--all", "--message=not merged")
@@ -71,7 +71,7 @@ def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
 
 
 def test_three_questions_before_a_change(clone: Path) -> None:
-    asked = commands("docs/documentation-technique.md", "5.2 Avant de proposer une modification")
+    asked = commands("three-questions")
     said = run(asked, clone)
     assert "recette: nothing changes" in said
     assert "namespace\n  dev      datapress-dev\n  recette  datapress-recette\n" in said
