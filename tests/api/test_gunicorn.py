@@ -19,7 +19,8 @@ import pytest
 from gunicorn.config import Config
 
 from datapress_api.worker import Worker
-from tests.support.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer, wait_until
+from tests.support.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer
+from tests.support.waiting import eventually
 from tools.local.ports import free_port
 
 StartServer = Callable[..., Server]
@@ -65,7 +66,7 @@ def test_starts_in_its_directory_without_arguments() -> None:
 
 def test_taken_port_is_named(server: Server, tmp_path: Path) -> None:
     process = Server(tmp_path, CONFIGURATION, API_PORT=str(server.port))
-    wait_until(lambda: "Connection in use" in process.output())
+    eventually(lambda: "Connection in use" in process.output())
     process.process.kill()
     process.process.wait()
     assert any(str(server.port) in line["msg"] and line["level"] == "error" for line in process.lines())
@@ -262,7 +263,7 @@ def test_sigterm_lets_a_request_in_flight_finish(start_server: StartServer) -> N
         connection.sendall(SLOW_REQUEST + b"xx")
         time.sleep(0.2)  # until a thread has begun to read the body
         server.process.terminate()
-        wait_until(lambda: "Handling signal: term" in server.output())
+        eventually(lambda: "Handling signal: term" in server.output())
         connection.sendall(b"xx")
         answer = read_answer(connection)
     assert answer.status == 405
@@ -283,7 +284,7 @@ def test_killed_worker_is_replaced(start_server: StartServer) -> None:
     server = start_server()
     [worker] = server.workers()
     os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: server.workers() not in ([], [worker]))
+    eventually(lambda: server.workers() not in ([], [worker]))
     assert server.request("/health").status == 200  # the listening sockets are the arbiter's: nobody was refused
     assert b"http_requests_total" in server.request("/metrics", port=server.metrics_port).body
 

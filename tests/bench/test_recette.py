@@ -7,7 +7,7 @@ import pytest
 
 from bench import recette
 from bench.recette import HOLD_SECONDS, LOWEST_RATE, PRECISION, STEP_BACK, Attack, attack, highest_rate, main
-from tests.tools.conftest import Fakes
+from tests.support.programs import Fakes
 from tools.command import FailedError, RefusedError
 from tools.local.context import Cluster
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.cluster.conftest import DEPLOYMENTS, ROLLOUT_SECONDS, Cluster, eventually
 from tests.documents.test_adding import NAME, unless_environment
+from tests.support.cluster import ROLLOUT_SECONDS, Cluster
 from tests.support.commands import run, steps
+from tests.support.product import DEPLOYMENTS
+from tests.support.waiting import eventually
 from tools.local.ports import answers
 from tools.repository import OVERLAYS, REPOSITORY
 

@@ -1,8 +1,6 @@
 """What deploy/platform refuses and what it lets pass, by the API server's own word.
 
 The policies hold here in a namespace that is there for these tests alone, where the recette overlay runs by digest.
-Each file of admission/ is a patch of one of its objects and opens with the rule that it is about; a refused one, with
-what the API server must say of it.
 """
 
 import json
@@ -19,55 +17,23 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, eventually
+from tests.cases.admissions import ACCEPTED, FORMER, REFUSED, RULES, Case
+from tests.support.cluster import Cluster, Measure
+from tests.support.product import DEPLOYMENTS
+from tests.support.waiting import eventually
 from tools.images import digest_of
 from tools.manifests import Manifest
 from tools.render import render
-from tools.repository import OVERLAYS, REPOSITORY
+from tools.repository import OVERLAYS
 
 pytestmark = pytest.mark.timeout(300)  # the first of the session, which builds the images, is here
 
 API, FRONT = DEPLOYMENTS
 NAMESPACE = "datapress-admission"
-CASES = REPOSITORY / "tests" / "cases" / "admission"
 WORKLOADS = {"Deployment", "Job"}
 LABEL = "app.kubernetes.io/part-of=datapress"
 ACTIVE_SECONDS = 30
 ROLLOUT_SECONDS = 90
-
-
-@dataclass(frozen=True)
-class Case:
-    """A patch of one object.
-
-    Attributes:
-        rule: the policy's name without its prefix
-        words: of a refused one, all that the API server says up to the remedy
-    """
-
-    path: Path
-    rule: str
-    words: str
-    patch: Manifest
-
-    @property
-    def target(self) -> tuple[str, str]:
-        return self.patch["kind"], self.patch["metadata"]["name"]
-
-
-def cases(group: str) -> list[Case]:
-    """Return the cases of a folder, by their file names."""
-    return [_read(path) for path in sorted((CASES / group).glob("*.yaml"))]
-
-
-def _read(path: Path) -> Case:
-    text = path.read_text()
-    words = text.partition("\n")[0].removeprefix("# ")
-    return Case(path, words.partition(":")[0], words, yaml.safe_load(text))
-
-
-REFUSED, ACCEPTED = cases("refused"), cases("accepted")
-RULES = sorted({case.rule for case in REFUSED})
 
 
 def each(among: list[Case]) -> pytest.MarkDecorator:
@@ -152,7 +118,7 @@ def admission(
     try:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s")
         _apply(cluster, *(manifest for manifest in objects if manifest["kind"] not in WORKLOADS))
-        cluster.kubectl("create", "-k", found.patched(_read(CASES / "former.yaml"), "-former"))
+        cluster.kubectl("create", "-k", found.patched(FORMER, "-former"))
         cluster.kubectl("apply", "-k", platform)
         applied = time.monotonic()
         for rule in RULES:

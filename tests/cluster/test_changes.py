@@ -5,8 +5,8 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.cluster.conftest import Release, eventually, overlay_with_banner
-from tests.cluster.test_overlays import press_button
+from tests.support.cluster import Release, overlay_with_banner, press_button
+from tests.support.waiting import eventually
 from tools.repository import OVERLAYS
 
 API = "datapress-api"

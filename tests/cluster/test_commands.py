@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Release
-from tests.support.clones import RECETTE, change_banner, git
+from tests.support.clones import RECETTE, change_banner
+from tests.support.cluster import Release
 from tests.support.commands import commands, run
+from tests.support.git import git
 from tools.images import images_of
 from tools.render import render
 from tools.repository import OVERLAYS

@@ -10,7 +10,7 @@ import pytest
 import requests
 from playwright.sync_api import Page
 
-from tests.cluster.test_overlays import press_button
+from tests.support.cluster import press_button
 from tools.repository import REPOSITORY
 
 API_URL = "http://127.0.0.1:8080"

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Release, eventually
+from tests.support.cluster import Release
 from tests.support.commands import commands, run
+from tests.support.waiting import eventually
 from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY

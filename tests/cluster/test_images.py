@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import DEPLOYMENTS, Measure
+from tests.support.cluster import Measure
+from tests.support.product import DEPLOYMENTS
 from tools.repository import REPOSITORY
 
 STOP_SIGNAL = {

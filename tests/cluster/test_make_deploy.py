@@ -7,7 +7,9 @@ import time
 import pytest
 import requests
 
-from tests.cluster.conftest import DEPLOYMENTS, Cluster, Measure, Release, eventually
+from tests.support.cluster import Cluster, Measure, Release
+from tests.support.product import DEPLOYMENTS
+from tests.support.waiting import eventually
 from tools.images import revision
 from tools.local.context import load_command
 from tools.repository import REPOSITORY

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import IMAGE, Cluster, Measure, Release, eventually, running, smoke_test
+from tests.support.cluster import IMAGE, Cluster, Measure, Release, running, smoke_test
+from tests.support.waiting import eventually
 from tools.network.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
 from tools.network.policy import End
 from tools.repository import environments

@@ -11,24 +11,11 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.cluster.conftest import DEPLOYMENTS, Measure, Release
+from tests.support.cluster import MEBIBYTE, NGINX_ERROR, REQUESTS, Measure, Release, press_button
+from tests.support.product import DEPLOYMENTS
 from tools.repository import OVERLAYS
 
-MEBIBYTE = 2**20
-REQUESTS = 10_000
 CLIENTS = 8
-# What NGINX itself reports, an API that is away for example: in its own format, which cannot be changed.
-NGINX_ERROR = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(?:warn|error|crit|alert|emerg)\] ")
-
-
-def press_button(page: Page, url: str) -> dict[str, Any]:
-    """Open the page as a user does, press its button, and return the JSON that it shows."""
-    page.goto(url)
-    page.get_by_role("button", name="Tester l'API").click()
-    shown = page.locator("#answer")
-    expect(shown).to_contain_text('"service"')
-    answer: dict[str, Any] = json.loads(shown.inner_text())
-    return answer
 
 
 def test_from_apply_to_the_button_s_answer(recette: Release, page: Page, measure: Measure) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import Cluster, Measure, eventually
+from tests.support.cluster import Cluster, Measure
+from tests.support.waiting import eventually
 from tools.check.pod_security import refusals
 from tools.check.rendering import Pod
 from tools.local.container import pod_of

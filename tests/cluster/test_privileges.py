@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.conftest import DEPLOYMENTS, IMAGE, Cluster, Release, running, smoke_test
+from tests.support.cluster import IMAGE, Cluster, Release, running, smoke_test
+from tests.support.product import DEPLOYMENTS
 from tools.render import render_deployed
 
 SMOKE = "datapress-smoke"

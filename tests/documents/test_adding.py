@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import RECETTE, git
+from tests.support.clones import RECETTE
 from tests.support.commands import commands, run, steps
+from tests.support.git import git
 from tools.repository import OVERLAYS
 
 ENVIRONMENT = "docs/runbooks/ajouter-un-environnement.md"

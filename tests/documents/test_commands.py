@@ -1,39 +1,17 @@
 """The commands of the documents that need no cluster, run as they stand there."""
 
-import os
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
-from tests.support.clones import RECETTE, change_banner, git, lend_packages, make_origin, shell_environment
+from tests.support.clones import RECETTE, change_banner, lend_packages, make_origin, shell_environment
 from tests.support.commands import commands, run
-from tests.support.gunicorn_server import wait_until
+from tests.support.git import git
+from tests.support.servers import running
 from tools.local.ports import answers, free_port
 from tools.local.run import PORTS
 
 PUBLIC = "https://github.com/datapress/datapress.git"
-PATIENCE = 30  # seconds
-
-
-@contextmanager
-def running(text: str, directory: Path, **variables: str) -> Iterator[None]:
-    """Commands that go on until somebody types Ctrl-C."""
-    process = subprocess.Popen(
-        ["bash", "-c", text],
-        cwd=directory,
-        env=shell_environment() | variables,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(PATIENCE)
 
 
 def test_two_commands_to_the_page(tmp_path: Path) -> None:
@@ -50,8 +28,9 @@ def test_two_commands_to_the_page(tmp_path: Path) -> None:
     lend_packages(clone)
     ports = {name: str(free_port()) for name in PORTS}
     api, front = (f"http://127.0.0.1:{ports[name]}" for name in ("API_PORT", "FRONT_PORT"))
-    with running(second, clone, **ports):
-        wait_until(lambda: answers(f"{front}/api/"), PATIENCE)
+    command, environ = ["bash", "-c", second], shell_environment() | ports
+    with running(command, tmp_path / "output", environ=environ, directory=clone) as site:
+        site.wait_until(lambda: answers(f"{front}/api/"))
         assert "<title>DataPress – POC</title>" in requests.get(f"{front}/", timeout=5).content.decode()
         assert requests.get(f"{front}/api/", timeout=5).json()["service"] == "api"
         assert requests.get(f"{api}/health", timeout=5).json() == {"status": "ok"}

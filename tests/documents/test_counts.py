@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.cases.changes import ROUNDS
 from tests.cluster.load import CLIENTS, PERIOD_SECONDS
-from tests.cluster.test_diff_predictions import ROUNDS
-from tests.cluster.test_overlays import REQUESTS
 from tests.mutants import gunicorn, manifests, nginx
+from tests.support.cluster import REQUESTS
 from tools.repository import REPOSITORY
 
 README = REPOSITORY / "README.md"

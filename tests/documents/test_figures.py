@@ -8,7 +8,7 @@ import yaml
 
 from documents import figures
 from documents.figures import MEASURED, english, french, record, record_operations, runs, value
-from tests.cluster.conftest import Measures
+from tests.support.cluster import Measures
 from tools.command import RefusedError
 from tools.repository import REPOSITORY
 

@@ -1,7 +1,7 @@
 """The drills' table is of the operations that they declare: who adds one runs `make drills RECORD=1`."""
 
 from documents import figures
-from tests.cluster.drills.test_operations import OPERATIONS
+from tests.cases.operations import OPERATIONS
 
 
 def test_the_table_has_each_operation_and_what_it_allows() -> None:

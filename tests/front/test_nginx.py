@@ -17,8 +17,8 @@ import pytest
 import requests
 import yaml
 
-from tests.front.conftest import CONFIGURATION, Front, ScriptedApi, arguments, running_front, scripted_server
-from tests.support.gunicorn_server import wait_until
+from tests.support.front_server import CONFIGURATION, Front, ScriptedApi, arguments, running_front, scripted_server
+from tests.support.waiting import eventually
 from tools.local import front
 from tools.local.ports import free_port
 from tools.repository import REPOSITORY, VENV_BIN
@@ -452,7 +452,7 @@ def test_requests_without_a_body_are_not_counted(
         ThreadPoolExecutor() as pool,
     ):
         answers = [pool.submit(running.get, "/api/", headers=headers) for _ in range(3)]
-        wait_until(lambda: len(script.requests) == 3)
+        eventually(lambda: len(script.requests) == 3)
         script.gate.set()
         assert [answer.result().status_code for answer in answers] == [200, 200, 200]
 
@@ -478,13 +478,13 @@ def test_bodies_that_never_end_leave_room_for_all_other_requests(site: Front) ->
         for _ in range(allowed + 8):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
             connection.sendall(endless)
-        wait_until(lambda: site.request("POST", "/api/version", data="1").status_code == 503)
+        eventually(lambda: site.request("POST", "/api/version", data="1").status_code == 503)
         refused = site.request("POST", "/api/version", data="1")
         assert refused.headers["Retry-After"] == "5"
         assert refused.json()["detail"].startswith("Too many requests with a body")
         assert site.request("POST", "/api/version").status_code == 405
         assert site.get("/api/").status_code == 200
-    wait_until(lambda: site.request("POST", "/api/version", data="1").status_code == 405)
+    eventually(lambda: site.request("POST", "/api/version", data="1").status_code == 405)
 
 
 def test_what_all_connections_may_hold_fits_in_the_pod_s_memory() -> None:

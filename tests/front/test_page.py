@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.front.conftest import CONFIGURATION, GOOD, Front, ScriptedApi, running_front, scripted_server
+from tests.support.front_server import CONFIGURATION, GOOD, Front, ScriptedApi, running_front, scripted_server
 from tools.local.front import SITE
 from tools.local.ports import free_port
 

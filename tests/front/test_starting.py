@@ -61,14 +61,13 @@ def test_missing_nginx_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         front.prepare(tmp_path, api_server="127.0.0.1:1", port=1, config_dir=tmp_path)
 
 
-def test_taken_port_ends_the_start(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_taken_port_ends_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=port, config_dir=tmp_path)
-        starting = front.running(command, f"http://127.0.0.1:{port}")
-        with pytest.raises(front.FrontError, match="NGINX ended with status 1: its log says why"), starting:
-            pass
-    assert "Address already in use" in capfd.readouterr().err
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
 
 
 def test_unrendered_template_stops_nginx(tmp_path: Path) -> None:

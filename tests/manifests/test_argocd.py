@@ -6,7 +6,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from tests.manifests.conftest import SUPPORTED, Environment
+from tests.support.manifests import SUPPORTED, Environment
 from tools.manifests import Manifest
 from tools.repository import OVERLAYS, REPOSITORY, followed
 

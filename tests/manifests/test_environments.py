@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.conftest import API, FRONT, Environment, rendered
+from tests.support.manifests import Environment
+from tests.support.product import API, FRONT, rendered
 from tools.render import render
 from tools.repository import environments
 

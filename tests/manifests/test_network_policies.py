@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.conftest import Environment
+from tests.support.manifests import Environment
 from tools.manifests import Manifest
 from tools.network.flows import ELSEWHERE, Flows, deployed, disagreements, group, load, loose_edges
 from tools.network.policy import PEERS

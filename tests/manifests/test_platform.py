@@ -7,8 +7,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from tests.cluster.test_admission import REFUSED
-from tests.manifests.conftest import SUPPORTED, Environment
+from tests.cases.admissions import REFUSED
+from tests.support.manifests import SUPPORTED, Environment
 from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS, followed

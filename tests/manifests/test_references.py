@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.conftest import API, FRONT, Environment
+from tests.support.manifests import Environment
+from tests.support.product import API, FRONT
 from tools.repository import followed
 
 HTTP = {"port": "http", "protocol": "TCP"}

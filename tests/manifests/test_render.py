@@ -6,7 +6,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 
-from tests.manifests.conftest import SUPPORTED, Environment
+from tests.support.manifests import SUPPORTED, Environment
 from tools.render import RenderError, kustomize
 from tools.repository import OVERLAYS, REPOSITORY, environments
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.conftest import API, FRONT, Environment
+from tests.support.manifests import Environment
+from tests.support.product import API, FRONT
 
 UID = {API: 10001, FRONT: 101}
 PORTS = {API: {"http": 8000, "metrics": 9100}, FRONT: {"http": 8080}}

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.conftest import ARGOCD, SYNCED, rendered, unhashed
 from tests.mutants.plugin import Mutant
+from tests.support.manifests import unhashed
+from tests.support.product import ARGOCD, SYNCED, rendered
 from tools.repository import environments
 
 Change = Callable[[], AbstractContextManager[None]]

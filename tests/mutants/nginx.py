@@ -13,8 +13,8 @@ from typing import Any
 
 import crossplane
 
-from tests.front import conftest
 from tests.mutants.plugin import Mutant
+from tests.support import front_server
 from tools.local import front
 
 Block = list[dict[str, Any]]
@@ -34,7 +34,7 @@ EQUIVALENT = {
 def mutants() -> Iterator[Mutant]:
     """Make every mutant of both files."""
     # Mutants that serve or log nothing are many, and not worth the wait that a slow machine is.
-    front.READY_SECONDS = conftest.LOG_SECONDS = 1
+    front_server.READY_SECONDS = front_server.LOG_SECONDS = 1
     for file in (front.MAIN, front.TEMPLATE):
         parsed = crossplane.parse(os.fspath(file), single=True, comments=False, check_ctx=False)
         block: Block = parsed["config"][0]["parsed"]

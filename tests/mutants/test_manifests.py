@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.conftest import Count, judge, require_all_caught
+from tests.mutants.judging import Count, judge, require_all_caught
 
 pytestmark = pytest.mark.timeout(300)
 

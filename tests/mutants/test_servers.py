@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.conftest import Count, judge, require_all_caught
+from tests.mutants.judging import Count, judge, require_all_caught
 
 pytestmark = pytest.mark.timeout(900)
 TESTS = {"nginx": "tests/front/test_nginx.py", "gunicorn": "tests/api/test_gunicorn.py"}

@@ -2,13 +2,10 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
+from tests.support.git import git
 from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN
-
-# Who commits in them.
-IDENTITY = {f"GIT_{role}_{what}": "test" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
 STAMPS = {".installed", ".built"}
@@ -25,16 +22,15 @@ def shell_environment() -> dict[str, str]:
 def make_origin(directory: Path) -> Path:
     """Make a bare repository whose main is what is committed here."""
     origin = directory / "origin.git"
-    subprocess.run(["git", "clone", "--quiet", "--bare", REPOSITORY, origin], check=True)
-    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, text=True).strip()
-    subprocess.run(["git", "update-ref", "refs/heads/main", head], cwd=origin, check=True)
-    subprocess.run(["git", "symbolic-ref", "HEAD", "refs/heads/main"], cwd=origin, check=True)
+    git(directory, "clone", "--quiet", "--bare", REPOSITORY, origin)
+    git(origin, "update-ref", "refs/heads/main", git(REPOSITORY, "rev-parse", "HEAD"))
+    git(origin, "symbolic-ref", "HEAD", "refs/heads/main")
     return origin
 
 
 def make_clone(origin: Path, path: Path) -> Path:
     """Clone a repository, and lend the clone what `make` has installed here: a test installs nothing."""
-    subprocess.run(["git", "clone", "--quiet", origin, path], check=True)
+    git(origin, "clone", "--quiet", origin, path)
     lend_packages(path)
     return path
 
@@ -60,9 +56,3 @@ def change_banner(overlay: Path, banner: str) -> Path:
     config = overlay / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "banner": banner}, ensure_ascii=False))
     return overlay
-
-
-def git(directory: Path, *arguments: str | Path) -> str:
-    """Run Git, and return what it says."""
-    environ = os.environ | IDENTITY
-    return subprocess.check_output(["git", *arguments], cwd=directory, env=environ, text=True).strip()

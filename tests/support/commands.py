@@ -17,7 +17,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 from documents.pages import pages
-from tests.support.clones import IDENTITY, shell_environment
+from tests.support.clones import shell_environment
+from tests.support.git import IDENTITY
 from tools.repository import REPOSITORY, VENV_BIN
 
 NOT_RUN = "not run"

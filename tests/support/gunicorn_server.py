@@ -3,26 +3,19 @@
 import http.client
 import json
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.product import BY_HAND
+from tests.support.servers import Program
 from tools.local.ports import free_port
+from tools.repository import REPOSITORY
 
-CONFIGURATION = Path(__file__).resolve().parents[2] / "src" / "api" / "gunicorn.conf.py"
+CONFIGURATION = REPOSITORY / "src" / "api" / "gunicorn.conf.py"
 PASSWORD = "demo-secret-of-the-tests"
-GOOD_ENVIRON = {"APP_ENV": "dev", "DB_PASSWORD": PASSWORD}
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+GOOD_ENVIRON = {"APP_ENV": BY_HAND, "DB_PASSWORD": PASSWORD}
 
 
 @dataclass
@@ -44,34 +37,25 @@ def read_answer(connection: socket.socket) -> Answer:
     return Answer(answer.status, answer.headers, answer.read())
 
 
-class Server:
-    """A gunicorn that runs.
+class Server(Program):
+    """A gunicorn that runs; the process is its arbiter.
 
     Attributes:
         port: The API's port.
         metrics_port: The metrics' port.
-        process: gunicorn's arbiter.
     """
 
     def __init__(self, directory: Path, configuration: Path, **environ: str) -> None:
         self.port, self.metrics_port = free_port(), free_port()
-        self._output = directory / "output"
         self.environ = {**GOOD_ENVIRON, "API_PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), **environ}
-        with self._output.open("wb") as output:
-            # Nothing is inherited, so there is no HOME, as in the container; and the package is not where it starts.
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", configuration],
-                env=self.environ,
-                cwd=directory,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+        # Nothing is inherited, so there is no HOME, as in the container; and the package is not where it starts.
+        command = [sys.executable, "-m", "gunicorn", "-c"]
+        super().__init__([*command, configuration], directory / "output", environ=self.environ, directory=directory)
 
     def wait_until_ready(self) -> None:
-        wait_until(self._is_ready)
+        self.wait_until(self._is_ready)
 
     def _is_ready(self) -> bool:
-        assert self.process.poll() is None, self._output.read_text()
         try:
             return self.request("/health").status == http.client.OK
         except OSError:
@@ -95,19 +79,11 @@ class Server:
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
-    def output(self) -> str:
-        return self._output.read_text()
-
     def lines(self) -> list[dict[str, Any]]:
         """Return what it printed; fails if a line is not JSON."""
         return [json.loads(line) for line in self.output().splitlines()]
 
     def lines_of(self, request_id: str) -> list[dict[str, Any]]:
         """Return the lines about one request, once there are any."""
-        wait_until(lambda: f'"{request_id}"' in self.output())
+        self.wait_until(lambda: f'"{request_id}"' in self.output())
         return [line for line in self.lines() if line.get("request_id") == request_id]
-
-    def stop(self) -> int:
-        """Ask it to end, and return its exit status."""
-        self.process.terminate()
-        return self.process.wait(timeout=30)

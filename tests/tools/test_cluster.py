@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from tests.tools.conftest import Fakes, rendered
+from tests.support.product import rendered
+from tests.support.programs import Fakes
 from tools.command import run_program
 from tools.local.cluster import CONFIG, cluster
 from tools.repository import environments

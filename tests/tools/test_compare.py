@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.conftest import rendered
+from tests.support.product import rendered
 from tools.compare import add_arguments, facts, main
 from tools.repository import environments
 

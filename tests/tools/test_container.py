@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.conftest import rendered
+from tests.support.product import rendered
 from tools.command import RefusedError
 from tools.local.container import configuration_of, environment_of, pod_of
 from tools.repository import OVERLAYS, environments

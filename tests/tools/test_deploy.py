@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.conftest import Fakes, rendered
+from tests.support.product import rendered
+from tests.support.programs import Fakes
 from tools.__main__ import main
 from tools.command import RefusedError, run_program
 from tools.images import deployment_of, images_of, version

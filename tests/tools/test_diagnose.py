@@ -3,12 +3,11 @@
 import os
 import subprocess
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 
-from tests.cluster import conftest as of_cluster
+from tests.support.cluster import DIAGNOSE, diagnose
 from tools.repository import environments
 
 AWAY = {
@@ -23,7 +22,7 @@ def test_a_cluster_that_is_away_leaves_what_git_has(tmp_path: Path) -> None:
     kubeconfig, diagnosis = tmp_path / "kubeconfig", tmp_path / "diagnosis"
     kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **AWAY}))
     environ = os.environ | {"KUBECONFIG": str(kubeconfig)}
-    subprocess.run([of_cluster.DIAGNOSE, diagnosis], env=environ, check=True, timeout=60)
+    subprocess.run([DIAGNOSE, diagnosis], env=environ, check=True, timeout=60)
     assert "127.0.0.1:1 was refused" in (diagnosis / "api-server.txt").read_text()
     for environment in environments():
         rendered = yaml.safe_load_all((diagnosis / f"{environment}.yaml").read_text())
@@ -36,7 +35,6 @@ def test_a_cluster_that_hangs_does_not_end_the_run(
     def hang(command: list[str], **_options: object) -> None:
         raise subprocess.TimeoutExpired(command, 60)
 
-    monkeypatch.setenv("KUBECONFIG", "any")
     monkeypatch.setattr(subprocess, "run", hang)
-    of_cluster.pytest_exception_interact(SimpleNamespace(name="test_any[case]"))  # type: ignore[arg-type]
+    diagnose("test_any[case]")
     assert "test_any-case-" in capsys.readouterr().err

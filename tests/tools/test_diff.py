@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.test_diff_predictions import ROUNDS, Overlay, predict
+from tests.cases.changes import ROUNDS, Overlay, predict
+from tests.support.git import git
 from tools import diff
 from tools.command import Parser
 from tools.diff.changes import compare, without_hash
@@ -31,10 +32,6 @@ PROVEN_ELSEWHERE = {
     NOT_PERMITTED: "tests/cluster/gitops/test_refusals.py",
 }
 DEV, RECETTE = (Path("deploy", "overlays", name) for name in ("dev", "recette"))
-
-
-def git(repository: Path, *arguments: str | Path) -> str:
-    return subprocess.check_output(["git", *arguments], cwd=repository, text=True, stderr=subprocess.PIPE).strip()
 
 
 @pytest.fixture(scope="module")

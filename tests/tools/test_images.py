@@ -1,20 +1,16 @@
 """Which images there are, and what names their content."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools.conftest import Fakes, rendered
+from tests.support.git import git
+from tests.support.product import rendered
+from tests.support.programs import Fakes
 from tools.command import FailedError, RefusedError
 from tools.images import Image, digest_of, images_of, revision
 from tools.repository import REPOSITORY, environments
-
-
-def git(repository: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
-    return subprocess.check_output(["git", *identity, *arguments], cwd=repository, text=True).strip()
 
 
 @pytest.fixture

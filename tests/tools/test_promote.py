@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.conftest import Fakes
+from tests.support.git import git
+from tests.support.programs import Fakes
 from tools import promote
 from tools.__main__ import main
 from tools.command import run_program
@@ -25,10 +26,6 @@ from tools.repository import REPOSITORY
 COMMITS = 6
 PIN = r"newTag: sha-[0-9a-f]{40}(, digest: sha256:[0-9a-f]{64})?"
 REJECT = "#!/bin/sh\necho 'main is protected' >&2\nexit 1\n"
-
-
-def git(repository: Path, *arguments: str | Path) -> str:
-    return subprocess.check_output(["git", *arguments], cwd=repository, text=True, stderr=subprocess.PIPE).strip()
 
 
 def digest_of(commit: str) -> str:

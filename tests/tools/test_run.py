@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.tools.conftest import rendered
+from tests.support.product import rendered
+from tests.support.servers import Program
 from tools.__main__ import main
 from tools.command import RefusedError, run_program
 from tools.local import run as run_module
@@ -28,44 +29,28 @@ from tools.repository import environments
 PATIENCE = 20
 
 
-class Run:
+class Run(Program):
     """A `make run` under way, or ended."""
 
     def __init__(self, repository: Path, output: Path, environment: str, ports: dict[str, int]) -> None:
         self.ports = ports
-        self.output = output
         self.api, self.front, self.metrics = (f"http://localhost:{port}" for port in ports.values())
-        with output.open("wb") as sink:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tools", "run", environment],
-                cwd=repository,
-                # What a shell may hold must not count: a pod has none of it.
-                env=os.environ
-                | ports_as_variables(ports)
-                | {"APP_ENV": "production", "GUNICORN_CMD_ARGS": "--workers=7"},
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-            )
+        # What a shell may hold must not count: a pod has none of it.
+        shell = {"APP_ENV": "production", "GUNICORN_CMD_ARGS": "--workers=7"}
+        super().__init__(
+            [sys.executable, "-m", "tools", "run", environment],
+            output,
+            environ=os.environ | ports_as_variables(ports) | shell,
+            directory=repository,
+        )
 
-    def text(self) -> str:
-        return self.output.read_text()
-
-    def wait_for(self, pattern: str) -> str:
-        """Return the first match of a pattern in what was printed."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            if found := re.search(pattern, self.text(), re.MULTILINE):
-                return found[0]
-            time.sleep(0.05)
-        raise AssertionError(f"no {pattern!r} in:\n{self.text()}")
+    def wait_for(self, pattern: str) -> None:
+        """Wait until what was printed matches a pattern."""
+        self.wait_until(lambda: re.search(pattern, self.output(), re.MULTILINE), PATIENCE)
 
     def ready(self) -> "Run":
         self.wait_for("Ctrl-C ends it")
         return self
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
 
     def program(self, name: str) -> int:
         """Return the process id of one of the two programs."""
@@ -89,21 +74,17 @@ def get(url: str) -> Any:
         return answer.read().decode()
 
 
-def get_when_up(url: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return get(url)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+def is_up(url: str) -> bool:
+    try:
+        return bool(get(url))
+    except OSError:
+        return False
 
 
 def assert_all_is_gone(run: Run) -> None:
     """No worker is left: one would hold its program's listening socket."""
     assert read_ports(ports_as_variables(run.ports)) == run.ports
-    assert "Traceback" not in run.text()
+    assert "Traceback" not in run.output()
 
 
 @pytest.fixture
@@ -117,8 +98,7 @@ def started(repository: Path, environment: str = "dev") -> Iterator[Run]:
     try:
         yield run
     finally:
-        if run.process.poll() is None:
-            run.end()
+        run.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize("environment", environments())
@@ -131,7 +111,7 @@ def test_both_serve_with_the_values_of_the_overlay(repository: Path, environment
         assert json.loads(get(f"{run.api}/version"))["environment"] == environment
         assert json.loads(get(f"{run.front}/api/"))["service"] == "api"
         assert "http_requests" in get(f"{run.metrics}/metrics")
-        assert run.text().count("Booting worker") == 1, "a variable of this shell came through"
+        assert run.output().count("Booting worker") == 1, "a variable of this shell came through"
         request = r"\d\d:\d\d:\d\d INFO GET {} 200 [\d.]+ ms \([\w-]+\)$"
         run.wait_for(f"^front \\| {request.format('/config.json')}")
         run.wait_for(f"^api   \\| {request.format('/version')}")
@@ -142,7 +122,7 @@ def test_it_ends_cleanly(repository: Path, number: signal.Signals) -> None:
     with started(repository) as run:
         run.ready()
         begin = time.monotonic()
-        assert run.end(number) == 0
+        assert run.stop(number) == 0
         assert time.monotonic() - begin < 3
         assert_all_is_gone(run)
 
@@ -152,8 +132,8 @@ def test_it_says_ready_only_when_the_page_reaches_the_api(repository: Path) -> N
     template.write_text(template.read_text().replace("location ^~ /api/", "location ^~ /elsewhere/"))
     with started(repository) as run:
         run.wait_for(r"^front \| .* GET /api/health 404")
-        assert run.end() == 0
-        assert "the page" not in run.text()
+        assert run.stop(signal.SIGINT) == 0
+        assert "the page" not in run.output()
         assert_all_is_gone(run)
 
 
@@ -163,7 +143,7 @@ def test_when_one_dies_the_other_is_ended_too(repository: Path, name: str) -> No
         os.kill(run.ready().program(name), signal.SIGKILL)
         assert run.process.wait(PATIENCE) == 1
         died = {"nginx": "front", "gunicorn": "api"}[name]
-        assert f"run: error: '{died}' ended by itself, with status -9" in run.text()
+        assert f"run: error: '{died}' ended by itself, with status -9" in run.output()
         assert_all_is_gone(run)
 
 
@@ -175,7 +155,7 @@ def test_a_change_of_the_api_starts_it_again(repository: Path) -> None:
         run.ready()
         module.write_text(f"{before}\nprint('this line is not JSON', flush=True)\n")
         run.wait_for(r"^api   \| this line is not JSON$")
-        assert get_when_up(f"{run.front}/api/health")
+        run.wait_until(lambda: is_up(f"{run.front}/api/health"))
         module.write_text(f"{before}\nraise RuntimeError('a slip')\n")
         run.wait_for("a slip")
         with pytest.raises(subprocess.TimeoutExpired):
@@ -185,8 +165,8 @@ def test_a_change_of_the_api_starts_it_again(repository: Path) -> None:
             get(f"{run.front}/api/health")
         refused.value.close()
         module.write_text(before)
-        assert get_when_up(f"{run.front}/api/health")
-        assert run.end() == 0
+        run.wait_until(lambda: is_up(f"{run.front}/api/health"))
+        assert run.stop(signal.SIGINT) == 0
 
 
 def test_a_change_of_the_page_needs_nothing(repository: Path) -> None:
@@ -201,9 +181,9 @@ def test_a_wrong_value_in_the_overlay_is_told(repository: Path) -> None:
     kustomization.write_text(kustomization.read_text().replace("APP_ENV=dev", "APP_ENV=Nowhere"))
     with started(repository) as run:
         assert run.process.wait(PATIENCE) == 1
-        assert "APP_ENV" in run.text()
-        assert "Nowhere" in run.text()
-        assert "run: error: 'api' ended by itself" in run.text()
+        assert "APP_ENV" in run.output()
+        assert "Nowhere" in run.output()
+        assert "run: error: 'api' ended by itself" in run.output()
         assert_all_is_gone(run)
 
 

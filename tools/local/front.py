@@ -3,14 +3,8 @@
 import os
 import re
 import shutil
-import subprocess
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from tools.repository import REPOSITORY
 
@@ -18,12 +12,10 @@ FRONT = REPOSITORY / "src" / "front"
 SITE = FRONT / "site"
 MAIN = FRONT / "nginx.conf"
 TEMPLATE = FRONT / "templates" / "default.conf.template"
-READY_SECONDS = 10
-STOP_SECONDS = 5
 
 
 class FrontError(Exception):
-    """NGINX is missing or does not run; the message says on one line what is wrong and what to do."""
+    """NGINX is missing; the message says on one line what to do."""
 
 
 def nginx() -> str:
@@ -87,45 +79,3 @@ def prepare(into: Path, *, api_server: str, port: int, config_dir: Path) -> list
         "-g",
         f"daemon off;{user}",
     ]
-
-
-@contextmanager
-def running(command: list[str], url: str, output: IO[bytes] | None = None) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a front while the context lasts, from its first answer to its end.
-
-    Args:
-        command: What `prepare` returned.
-        url: Where that front will answer, such as `http://127.0.0.1:8081`.
-        output: Where its logs go; by default to this process's own standard output and error.
-
-    Raises:
-        FrontError: if it ends or does not answer within `READY_SECONDS`.
-    """
-    process = subprocess.Popen(command, stdout=output, stderr=output and subprocess.STDOUT)
-    try:
-        _wait_until_ready(process, url)
-        yield process
-    finally:
-        _stop(process)
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise FrontError(f"NGINX ended with status {process.returncode}: its log says why")
-        try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=1):  # noqa: S310 # the caller's own URL
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.02)
-    raise FrontError(f"NGINX does not answer on {url} after {READY_SECONDS} seconds: its log says why")
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()  # not SIGQUIT, which waits for the connections that a browser opens in advance
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -20,13 +20,14 @@ import schemathesis
 from hypothesis import given, seed, settings
 
 from datapress_api.worker import SECONDS_TO_READ
-from tests.cluster.conftest import DEPLOYMENTS, Measure, Release, eventually
 from tests.cluster.load import load
-from tests.cluster.test_overlays import MEBIBYTE, NGINX_ERROR
+from tests.support.cluster import MEBIBYTE, NGINX_ERROR, Measure, Release
 from tests.support.hostile import wire
 from tests.support.hostile.shapes import SEED, cases
 from tests.support.hostile.verdict import answers_in, assert_harmless
 from tests.support.hostile.wire import CLOSED, OPEN, Reply, Sending, exchange
+from tests.support.product import DEPLOYMENTS
+from tests.support.waiting import eventually
 from tools.local import front
 from tools.local.ports import answers
 from tools.repository import REPOSITORY

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Cluster, eventually
-from tests.cluster.gitops.conftest import APPLICATION, Builder, Loop
+from tests.cluster.gitops.application import APPLICATION, Builder, Loop
 from tests.support.clones import make_clone
+from tests.support.cluster import Cluster
 from tests.support.commands import commands, run
+from tests.support.waiting import eventually
 from tools.repository import REPOSITORY
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.cluster.conftest import DEPLOYMENTS, Measure, eventually
-from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, Source, replacing
+from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, Source, replacing
 from tests.cluster.load import load
-from tests.cluster.test_overlays import press_button
 from tests.support.clones import change_banner
+from tests.support.cluster import Measure, press_button
+from tests.support.product import DEPLOYMENTS
+from tests.support.waiting import eventually
 
 API, FRONT = DEPLOYMENTS
 COMMIT_TO_SERVED, DRIFT_TO_HEALED = 45, 15  # seconds, with Argo CD polling every five

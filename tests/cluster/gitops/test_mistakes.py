@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import DEPLOYMENTS, Measure, eventually
-from tests.cluster.gitops.conftest import NAMESPACE, OVERLAY, Builder, Loop, replacing
+from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, replacing
+from tests.support.cluster import Measure
+from tests.support.product import DEPLOYMENTS
+from tests.support.waiting import eventually
 
 API, FRONT = DEPLOYMENTS
 REVERT_TO_SERVED = 180  # seconds: far above what progressDeadlineSeconds, a retry and a poll take together

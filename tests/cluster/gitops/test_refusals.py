@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.conftest import Measure, eventually
-from tests.cluster.gitops.conftest import APPLICATION, NAMESPACE, OVERLAY, Loop, replacing
+from tests.cluster.gitops.application import APPLICATION, NAMESPACE, OVERLAY, Loop, replacing
+from tests.support.cluster import Measure
+from tests.support.waiting import eventually
 from tools.repository import OVERLAYS
 
 ROLE_NAME = "datapress-e2e"

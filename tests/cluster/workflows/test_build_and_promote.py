@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.conftest import Measure
-from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, WORKFLOWS, GitHub, Run
+from tests.cluster.workflows.github import GITHUB_REPOSITORY, WORKFLOWS, GitHub, Run
 from tests.documents.test_adding import take_names
-from tests.support.clones import git, make_clone, make_origin
+from tests.support.clones import make_clone, make_origin
+from tests.support.cluster import Measure
+from tests.support.git import git
 from tools.command import do
 from tools.images import build, digest_of
 from tools.promote import FILE, read_pin

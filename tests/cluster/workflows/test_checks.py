@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.workflows.conftest import GITHUB_REPOSITORY, GitHub
-from tests.support.clones import RECETTE, change_banner, git
+from tests.cluster.workflows.github import GITHUB_REPOSITORY, GitHub
+from tests.support.clones import RECETTE, change_banner
+from tests.support.git import git
 
 EARLIER = "https://api.example/comments/7"
 
