@@ -16,9 +16,9 @@ Or within a line, before and behind the text that `make docs` writes:
     Une fusion est servie en <!-- v:mesure.commit-to-served --> <!-- /v -->.
 
 The names of regions are those of REGIONS. Those of values are `mesure.KEY` for a figure in French, `figure.KEY` for one
-in English (documents/figures.yaml has the keys), and what `python -m documents.pages --values` lists of the
-manifests. In code, where there are no comments, write the value itself: tests/documents/test_names.py compares it with
-the manifests.
+in English (documents/figures.yaml has the keys), and what `python -m documents.pages --values` lists: of the manifests,
+of versions, and of what the tests promise. In code there are no comments, so commands ask for what may change:
+`make url` for an address.
 """
 
 import re
@@ -261,7 +261,7 @@ def main(arguments: list[str]) -> None:
         RefusedError: if a page asks for what there is not.
     """
     parser = Parser(prog="docs")
-    parser.add_argument("--values", action="store_true", help="list what a sentence may take from the manifests")
+    parser.add_argument("--values", action="store_true", help="list what a sentence may take, besides figures")
     if parser.parse_args(arguments).values:
         print("\n".join(f"{name:40} {text}" for name, text in facts.values().items()))
         return

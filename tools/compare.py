@@ -35,13 +35,14 @@ def facts(manifests: list[Manifest], pins: bool) -> Iterator[tuple[str, str]]:
                     image = container["image"]
                     yield f"{name}: image", image if pins else name_of(image)
             case "Service":
-                yield f"{name}: exposure", _exposure(manifest)
+                yield f"{name}: exposure", exposure(manifest)
             case "ConfigMap":
                 yield from _values(manifest)
     yield from ((f"objects: {kind}", str(count)) for kind, count in Counter(one["kind"] for one in manifests).items())
 
 
-def _exposure(service: Manifest) -> str:
+def exposure(service: Manifest) -> str:
+    """Return how a Service is reached: its type, and its node ports."""
     node_ports = [str(port["nodePort"]) for port in service["spec"]["ports"] if "nodePort" in port]
     return " ".join([service["spec"].get("type", "ClusterIP"), *node_ports])
 

@@ -59,10 +59,9 @@ FAULTS = {
 @pytest.fixture
 def look(restored: Release) -> Look:
     """Run commands of the runbook on the dev environment."""
-    port = restored.url.rpartition(":")[2]
 
     def look(name: str, **variables: str) -> str:
-        return run(commands(name), REPOSITORY, ESPACE=restored.namespace, PORT=port, **variables)
+        return run(commands(name), REPOSITORY, ESPACE=restored.namespace, ADRESSE=restored.url, **variables)
 
     return look
 

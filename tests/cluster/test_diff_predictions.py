@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
+from documents.facts import promises
 from tests.cases.changes import (
     API_PODS,
     EXTRAS,
@@ -201,6 +202,10 @@ def trial(dev: Release, images: dict[str, str], tmp_path_factory: pytest.TempPat
     kubectl("delete", "networkpolicies,poddisruptionbudgets", "--all", "-n", dev.namespace)
     kubectl("delete", "-f", "-", "-n", dev.namespace, "--ignore-not-found", stdin=yaml.safe_dump_all(EXTRAS))
     kubectl("apply", "-k", OVERLAYS / dev.name)
+
+
+def test_as_many_changes_are_tried_as_the_pages_say() -> None:
+    assert sum(map(len, ROUNDS)) >= promises()["predicted-changes"]
 
 
 @pytest.mark.parametrize("cases", ROUNDS, ids=lambda cases: ", ".join(case.what for case in cases))

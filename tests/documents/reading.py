@@ -68,11 +68,3 @@ def anchors(page: str) -> set[str]:
         found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
         seen[slug] += 1
     return found
-
-
-_GENERATED = re.compile(r"^<!-- (?:début|begin) .*?^<!-- (?:fin|end) [^\n]*", re.MULTILINE | re.DOTALL)
-
-
-def without_regions(page: str) -> str:
-    """Return a page with empty lines for what `make docs` writes into it: its source is checked elsewhere."""
-    return _GENERATED.sub(lambda found: "\n" * found[0].count("\n"), page)

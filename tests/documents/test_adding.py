@@ -78,7 +78,6 @@ def test_an_environment_more_is_held_to_the_rules_of_the_others(clone: Path) -> 
         "tests/tools/test_flows.py",
         "tests/workflows",
         "tests/documents/test_generated.py",
-        "tests/documents/test_names.py",
         "tests/documents/test_spelling.py",
     )
     assert failed == []
@@ -125,6 +124,5 @@ def test_a_copy_has_names_of_its_own(clone: Path) -> None:
         "tests/documents/test_blocks.py",
         "tests/documents/test_generated.py",
         "tests/documents/test_links.py",
-        "tests/documents/test_names.py",
     )
     assert failed == []

@@ -1,11 +1,23 @@
-"""The hash by which a built document knows its sources."""
+"""Documents that are files are of today's sources; the hash by which each knows its own.
 
+A stale one is a note: who edits a sentence need not have LibreOffice. With CURRENT_DOCUMENTS set it is an error.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from documents.stamp import keyword, source_hash
+from tests.documents.built import CURRENT, skip_if_stale, stale
+
+
+@pytest.mark.parametrize("document", CURRENT, ids=lambda document: document.name)
+def test_a_document_is_current(document: Path) -> None:
+    if os.environ.get("CURRENT_DOCUMENTS"):
+        assert stale(document) == ""
+    skip_if_stale(document)
 
 
 def sources(directory: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from documents.facts import promises
 from documents.pages import DRAWN, REGIONS, fill, pages, region, value
 from tools.command import RefusedError
 from tools.repository import REPOSITORY
@@ -75,6 +76,11 @@ def test_what_there_is_not_is_refused() -> None:
         value("recette.api.replica")
     with pytest.raises(RefusedError, match="declares no figure 'nothing'"):
         value("mesure.nothing")
+
+
+def test_every_promise_is_kept_by_a_test() -> None:
+    tests = "".join(path.read_text() for path in (REPOSITORY / "tests").rglob("*.py"))
+    assert [name for name in promises() if f'promises()["{name}"]' not in tests] == []
 
 
 @pytest.mark.parametrize("name", [name for name in REGIONS if name not in DRAWN])

@@ -7,12 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from pptx import Presentation
 
 from documents import pages
 from documents.figures import FIGURES
 from documents.slides.design import CODE_FONT
-from documents.slides.source import PRESENTATION
+from tests.documents import built
 from tests.documents.deck import runs
 from tests.documents.reading import IMAGE, TEXT, pieces
 from tests.documents.spelling import is_listed, unknown, words
@@ -63,7 +62,7 @@ def of_script(path: Path) -> Iterator[Text]:
 
 
 def of_presentation() -> Iterator[Text]:
-    deck = Presentation(str(PRESENTATION))
+    deck = built.deck()
     for where, _, _, run in runs(deck):
         if run.font.name != CODE_FONT:
             yield f"presentation {where.partition(':')[0]}", run.text
@@ -96,11 +95,9 @@ def test_every_word_is_french_or_listed() -> None:
     assert misspelt(list(texts()), listed) == [], f"correct it, or add a word of the field to {LIST.name}"
 
 
-def test_the_list_is_sorted_and_has_no_word_that_nobody_uses() -> None:
+def test_the_list_is_sorted() -> None:
     listed = LIST.read_text().split("\n")[:-1]
     assert listed == sorted(set(listed))
-    used = {word for _, text in texts() for word in words(text)}
-    assert [word for word in listed if not {word, word[:1].upper() + word[1:]} & used] == []
 
 
 @pytest.mark.parametrize("kind", ["page", "site", "script"])

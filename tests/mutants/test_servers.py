@@ -1,13 +1,20 @@
 """What is taken from NGINX's or gunicorn's configuration, or weakened in it, turns a test of theirs red. Minutes."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from documents.facts import promises
 from tests.mutants.judging import Count, judge, require_all_caught
 
 pytestmark = pytest.mark.timeout(900)
 TESTS = {"nginx": "tests/front/test_nginx.py", "gunicorn": "tests/api/test_gunicorn.py"}
+
+
+def test_there_are_as_many_mutants_as_the_pages_say() -> None:
+    found = [mutant for what in TESTS for mutant in import_module(f"tests.mutants.{what}").mutants()]
+    assert len(found) >= promises()["mutants-of-servers"]
 
 
 @pytest.mark.parametrize("what", TESTS)

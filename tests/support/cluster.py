@@ -14,6 +14,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from documents import figures
+from documents.facts import promises
 from tests.support.clones import change_banner
 from tests.support.product import DEPLOYMENTS
 from tests.support.waiting import eventually
@@ -24,7 +25,7 @@ ROLLOUT_SECONDS = 180
 IMAGE = "python:3.14-slim"  # of pods that are not the product's
 SCRATCH = "datapress-e2e"  # the namespace of most of them
 MEBIBYTE = 2**20
-REQUESTS = 10_000  # after which the memory of the pods is measured
+REQUESTS = promises()["requests-for-memory"]  # after which the memory of the pods is measured
 # What NGINX itself reports, an API that is away for example: in its own format, which cannot be changed.
 NGINX_ERROR = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(?:warn|error|crit|alert|emerg)\] ")
 # Keeps a number under its key of documents/figures.yaml, or shows a text in the table that closes the run.

@@ -20,6 +20,7 @@ import schemathesis
 from hypothesis import given, seed, settings
 
 from datapress_api.worker import SECONDS_TO_READ
+from documents.facts import promises
 from tests.cluster.load import load
 from tests.support.cluster import MEBIBYTE, NGINX_ERROR, Measure, Release
 from tests.support.hostile import wire
@@ -134,7 +135,7 @@ def _enough_files() -> Iterator[None]:
 
 def test_no_hostile_request_does_harm(recette: Release, measure: Measure) -> None:
     tried = cases(OF_EACH_FAMILY)
-    assert len(tried) >= 5000
+    assert len(tried) >= promises()["hostile-requests"]
     with unharmed(recette, "hostile-front", measure) as siege:
         replies = exchange(_address(recette), [case.sending for case in tried], AT_ONCE, PATIENCE)
     measure("hostile-front", len(tried))
