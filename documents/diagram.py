@@ -3,24 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from documents.facts import base_name, deployed
-from tools.manifests import Manifest
+from documents.facts import deployed
+from tools.manifests import Manifest, base_name, pod_of, pods_of, selector_of, selects, target_of
 from tools.network import flows
 from tools.network.flows import ELSEWHERE, Flows, group
-from tools.network.policy import selects
 
-WORKLOADS = ("Deployment", "Job")
-GUARDS = {"PodDisruptionBudget": "selector", "NetworkPolicy": "podSelector"}  # kind → where it says which pods
-# Field of a pod → kind of what it names; and the field that holds the name, if it is not the value itself.
-REFERENCES = {
-    "configMapKeyRef": ("ConfigMap", "name"),
-    "configMapRef": ("ConfigMap", "name"),
-    "configMap": ("ConfigMap", "name"),
-    "secretKeyRef": ("Secret", "name"),
-    "secretRef": ("Secret", "name"),
-    "secret": ("Secret", "secretName"),
-    "serviceAccountName": ("ServiceAccount", ""),
-}
+GUARDS = ("PodDisruptionBudget", "NetworkPolicy")
 CLASSES = {
     "workload": "fill:#dbeafe,stroke:#1e3a8a",
     "service": "fill:#dcfce7,stroke:#14532d",
@@ -28,7 +16,7 @@ CLASSES = {
     "guard": "fill:#fee2e2,stroke:#7f1d1d",
     "away": "fill:#f3f4f6,stroke:#374151",
 }
-KINDS = {"Service": "service", "ConfigMap": "data", "Secret": "data"} | dict.fromkeys(WORKLOADS, "workload")
+KINDS = {"Service": "service", "ConfigMap": "data", "Secret": "data"}
 
 
 def of(environment: str) -> str:
@@ -68,7 +56,11 @@ def _node(manifest: Manifest) -> str:
     kind = manifest["kind"]
     title = kind + (f" × {manifest['spec'].get('replicas', 1)}" if kind == "Deployment" else "")
     ports = [_port(entry) for entry in manifest["spec"]["ports"]] if kind == "Service" else []
-    return f'{_id(manifest)}["{"<br>".join([title, base_name(manifest), *ports])}"]:::{KINDS.get(kind, "away")}'
+    return f'{_id(manifest)}["{"<br>".join([title, base_name(manifest), *ports])}"]:::{_class(manifest)}'
+
+
+def _class(manifest: Manifest) -> str:
+    return "workload" if pod_of(manifest) else KINDS.get(manifest["kind"], "away")
 
 
 def _port(entry: Mapping[str, Any]) -> str:
@@ -84,19 +76,14 @@ def _guard(guarded: tuple[str, ...], several: Iterable[Manifest]) -> str:
     return "<br>".join(titles if guarded else [*titles, "tous les pods"])
 
 
-def _labels(manifest: Manifest) -> Mapping[str, str]:
-    labels: dict[str, str] = manifest["spec"]["template"]["metadata"]["labels"]
-    return labels
-
-
 def _references(objects: Iterable[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
     """Give each Service with the workloads behind it, and each workload with what its pods read."""
     by_name = {(one["kind"], one["metadata"]["name"]): one for one in objects}
     for one in by_name.values():
         if one["kind"] == "Service":
-            yield from ((one, other) for other in _selected(objects, {"matchLabels": one["spec"]["selector"]}))
-        if one["kind"] in WORKLOADS:
-            named = dict.fromkeys(_named(one["spec"]["template"]["spec"]))
+            yield from ((one, other) for other in _selected(objects, one))
+        if pod := pod_of(one):
+            named = dict.fromkeys((read.kind, read.name) for read in pod.reads())
             yield from ((one, by_name[name]) for name in named if name in by_name)
 
 
@@ -105,28 +92,13 @@ def _guards(objects: Iterable[Manifest]) -> dict[tuple[str, ...], list[Manifest]
     guards: dict[tuple[str, ...], list[Manifest]] = {}
     for one in objects:
         if one["kind"] in GUARDS:
-            selector = one["spec"][GUARDS[one["kind"]]]
-            workloads = tuple(map(_id, _selected(objects, selector))) if selector else ()
+            workloads = tuple(map(_id, _selected(objects, one))) if selector_of(one) else ()
             guards.setdefault(workloads, []).append(one)
     return guards
 
 
-def _selected(objects: Iterable[Manifest], selector: dict[str, Any]) -> Iterator[Manifest]:
-    return (one for one in objects if one["kind"] in WORKLOADS and selects(selector, _labels(one)))
-
-
-def _named(part: Any) -> Iterator[tuple[str, str]]:
-    """Give the kind and name of each object that a part of a pod names."""
-    if isinstance(part, list):
-        for one in part:
-            yield from _named(one)
-    if isinstance(part, dict):
-        for key, value in part.items():
-            if key in REFERENCES:
-                kind, field = REFERENCES[key]
-                yield kind, value[field] if field else value
-            else:
-                yield from _named(value)
+def _selected(objects: Iterable[Manifest], owner: Manifest) -> Iterator[Manifest]:
+    return (pod.manifest for pod in pods_of(objects) if selects(selector_of(owner), pod.labels))
 
 
 def _flows(environment: str, objects: list[Manifest], known: Flows) -> Iterator[tuple[str, str, str]]:
@@ -152,9 +124,9 @@ def _joined(passing: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], st
 
 def _leads(service: Manifest, known: Flows, end: str, key: str) -> bool:
     """Tell whether a Service leads to a port of an end."""
-    port = known.ends[end].ports[key]
-    return selects({"matchLabels": service["spec"]["selector"]}, known.ends[end].labels) and any(
-        entry["targetPort"] in (key, port.number) for entry in service["spec"]["ports"]
+    at = known.ends[end]
+    return selects(selector_of(service), at.labels) and any(
+        target_of(entry, at.ports) == at.ports[key] for entry in service["spec"]["ports"]
     )
 
 
@@ -162,5 +134,5 @@ def _object(end: str, objects: Iterable[Manifest], known: Flows) -> str:
     """Return the identifier of an end's workload, or the end itself."""
     if group(end) == ELSEWHERE:
         return end
-    (found,) = (one for one in objects if one["kind"] in WORKLOADS and _labels(one) == known.ends[end].labels)
+    (found,) = (pod.manifest for pod in pods_of(objects) if pod.labels == known.ends[end].labels)
     return _id(found)

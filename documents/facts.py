@@ -11,7 +11,7 @@ import yaml
 from documents.figures import french_number
 from documents.markdown import table
 from tools import compare
-from tools.manifests import Manifest
+from tools.manifests import Manifest, base_name, pods_of, selector_of, selects, target_of
 from tools.render import render_deployed
 from tools.repository import REPOSITORY, environments
 
@@ -134,12 +134,9 @@ def services() -> str:
 
 def targets(environment: str, service: Manifest, port: Mapping[str, Any]) -> Iterator[int]:
     """Give the ports of containers to which a port of a Service leads."""
-    for deployment in of_kind(deployed(environment), "Deployment"):
-        labels = deployment["spec"]["template"]["metadata"]["labels"]
-        if service["spec"]["selector"].items() <= labels.items():
-            opened = {one["name"]: one["containerPort"] for one in container_of(deployment).get("ports", [])}
-            target = port.get("targetPort", port["port"])
-            yield opened.get(target, target)
+    for pod in pods_of(deployed(environment)):
+        if selects(selector_of(service), pod.labels) and (found := target_of(port, pod.ports)):
+            yield found.number
 
 
 def pods() -> str:
@@ -181,9 +178,3 @@ def configuration() -> str:
         for key in manifest["data"]
     ]
     return table(["environnement", "objet", "nom, suivi d'une empreinte", "clé"], rows)
-
-
-def base_name(manifest: Manifest) -> str:
-    """Return the name of a ConfigMap or Secret without the hash that Kustomize adds."""
-    name: str = manifest["metadata"]["name"]
-    return re.sub(r"-[a-z0-9]{10}$", "", name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
-from tools.manifests import Manifest
+from tools.manifests import Manifest, pods_of
 from tools.render import render
 from tools.repository import OVERLAYS, environments
 from tools.terminal import add_json_option, paint, print_json
@@ -31,14 +31,19 @@ def facts(manifests: list[Manifest], pins: bool) -> Iterator[tuple[str, str]]:
                 yield "namespace", name
             case "Deployment":
                 yield f"{name}: replicas", str(manifest["spec"].get("replicas", 1))
-                for container in manifest["spec"]["template"]["spec"]["containers"]:
-                    image = container["image"]
-                    yield f"{name}: image", image if pins else name_of(image)
             case "Service":
                 yield f"{name}: exposure", exposure(manifest)
             case "ConfigMap":
                 yield from _values(manifest)
+        yield from _images(manifest, pins)
     yield from ((f"objects: {kind}", str(count)) for kind, count in Counter(one["kind"] for one in manifests).items())
+
+
+def _images(manifest: Manifest, pins: bool) -> Iterator[tuple[str, str]]:
+    containers = [container.data for pod in pods_of([manifest]) for container in pod.containers]
+    for container in containers:
+        name = manifest["metadata"]["name"] + (f", {container['name']}" if len(containers) > 1 else "")
+        yield f"{name}: image", container["image"] if pins else name_of(container["image"])
 
 
 def exposure(service: Manifest) -> str:

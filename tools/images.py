@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.command import FailedError, RefusedError, ask, do
-from tools.manifests import Manifest
+from tools.manifests import Manifest, pods_of
 from tools.repository import REPOSITORY
 
 SOURCES = "src"
@@ -38,15 +38,10 @@ def name_of(reference: str) -> str:
 
 
 def images_of(manifests: Iterable[Manifest]) -> list[Image]:
-    """Return the images of the Deployments' containers that are built here: src/ has a directory by their name."""
-    containers = [
-        container
-        for manifest in manifests
-        if manifest["kind"] == "Deployment"
-        for container in manifest["spec"]["template"]["spec"]["containers"]
-    ]
-    named = [(name_of(item["image"]), REPOSITORY / SOURCES / item["name"]) for item in containers]
-    return [Image(name, context) for name, context in named if context.is_dir()]
+    """Return the images of containers that are built here: src/ has a directory by a container's name."""
+    containers = [container.data for pod in pods_of(manifests) for container in pod.containers]
+    named = [Image(name_of(item["image"]), REPOSITORY / SOURCES / item["name"]) for item in containers]
+    return list(dict.fromkeys(image for image in named if image.context.is_dir()))
 
 
 def deployment_of(manifests: Iterable[Manifest], source: str) -> Manifest:

@@ -1,5 +1,427 @@
-"""What Kubernetes, Kustomize and Argo CD mean by what manifests say: manifests in, values out."""
+"""What Kubernetes, Kustomize and Argo CD mean by what manifests say: manifests in, values out.
 
-from typing import Any
+The one home of each meaning. What a case of tests/tools/test_manifests.py says was told differently in two places once.
+"""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 Manifest = dict[str, Any]
+FieldPath = tuple[str | int, ...]
+NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the label that Kubernetes itself gives every namespace
+
+
+# --- fields
+
+
+def get(value: Any, path: FieldPath) -> Any:
+    """Return what a path leads to; None if nothing is there."""
+    for step in path:
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
+    """Give every value below another that is no list or mapping, with the path to it."""
+    if isinstance(value, dict | list):
+        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from fields(below, (*path, step))
+    else:
+        yield path, value
+
+
+# --- names
+
+# Kustomize writes a hash without the letters and digits that could make a word or be misread.
+# https://github.com/kubernetes-sigs/kustomize/blob/master/api/hasher/hasher.go
+_HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
+_GENERATED = ("ConfigMap", "Secret")
+
+
+def title(manifest: Manifest) -> str:
+    """Return what a message calls an object: its kind and its name."""
+    return f"{manifest['kind']} {manifest['metadata']['name']}"
+
+
+def group_of(manifest: Manifest) -> str:
+    """Return the API group of an object; empty for the core's."""
+    return str(manifest["apiVersion"]).rpartition("/")[0]
+
+
+def namespace_of(manifest: Manifest) -> str:
+    """Return the namespace that an object says it is in; empty for an object of the whole cluster."""
+    return str(manifest["metadata"].get("namespace") or "")
+
+
+def without_hash(name: str) -> str:
+    """Return a generated name without the hash of the content."""
+    return _HASH.sub("", name)
+
+
+def base_name(manifest: Manifest) -> str:
+    """Return an object's name, that of a ConfigMap or Secret without the hash that a generator gave it."""
+    name = str(manifest["metadata"]["name"])
+    return without_hash(name) if manifest["kind"] in _GENERATED else name
+
+
+# --- selectors
+
+
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Tell whether a label selector selects what has these labels: an empty one everything, an absent one nothing.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/label-selector/
+    """
+    if selector is None:
+        return False
+    wanted = selector.get("matchLabels") or {}
+    return wanted.items() <= labels.items() and all(
+        _holds(one, labels) for one in selector.get("matchExpressions") or []
+    )
+
+
+def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    value, values = labels.get(expression["key"]), expression.get("values") or []
+    return {
+        "In": value in values,
+        "NotIn": value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }.get(expression["operator"], False)
+
+
+def selector_of(manifest: Manifest) -> dict[str, Any] | None:
+    """Return the label selector by which an object says which pods of its namespace it is about.
+
+    None if it is about none; a Service without a selector has endpoints that somebody else keeps.
+    """
+    match manifest["kind"]:
+        case "Service" | "ReplicationController":
+            labels = get(manifest, ("spec", "selector"))
+            return {"matchLabels": labels} if labels else None
+        case "NetworkPolicy":
+            return get(manifest, ("spec", "podSelector")) or {}
+        case _:
+            found: dict[str, Any] | None = get(manifest, ("spec", "selector"))
+            return found
+
+
+# --- pods
+
+
+class Read(NamedTuple):
+    """What a pod reads of a ConfigMap or a Secret.
+
+    Attributes:
+        kind: ConfigMap or Secret
+        name: the object's
+        key: which of its keys; empty for all of them
+        path: where that is said
+        optional: whether it may be missing
+    """
+
+    kind: str
+    name: str
+    key: str
+    path: FieldPath
+    optional: bool
+
+
+# Of an entry of env or envFrom: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#Container
+_VARIABLES = {
+    "configMapKeyRef": "ConfigMap",
+    "secretKeyRef": "Secret",
+    "configMapRef": "ConfigMap",
+    "secretRef": "Secret",
+}
+_VOLUMES = {"configMap": ("ConfigMap", "name"), "secret": ("Secret", "secretName")}
+
+
+def read_of(item: Mapping[str, Any], path: FieldPath = ()) -> Read | None:
+    """Return what an entry of env or envFrom reads; None if it reads nothing."""
+    origin, start = (item["valueFrom"], (*path, "valueFrom")) if "valueFrom" in item else (item, path)
+    for source, kind in _VARIABLES.items():
+        if found := origin.get(source):
+            key = found.get("key", "")
+            return Read(kind, found["name"], key, (*start, source, "key" if key else "name"), _is_optional(found))
+    return None
+
+
+def _read_by_volume(volume: Mapping[str, Any], path: FieldPath) -> Iterator[Read]:
+    for source, (kind, name_field) in _VOLUMES.items():
+        if found := volume.get(source):
+            # In a projected volume, the name of a Secret is called as that of a ConfigMap.
+            name = found.get(name_field) or found.get("name") or ""
+            for index, item in enumerate(found.get("items") or []):
+                yield Read(kind, name, item["key"], (*path, source, "items", index, "key"), _is_optional(found))
+            if not found.get("items"):
+                yield Read(kind, name, "", (*path, source), _is_optional(found))
+
+
+def _is_optional(reference: Mapping[str, Any]) -> bool:
+    return bool(reference.get("optional"))
+
+
+def entries(manifest: Manifest) -> Iterator[tuple[FieldPath, str]]:
+    """Give what a ConfigMap or a Secret holds, decoded; the last step of each path is the key."""
+    for field in ("data", "stringData", "binaryData"):
+        encoded = field == "binaryData" or (field, manifest["kind"]) == ("data", "Secret")
+        for key, value in (manifest.get(field) or {}).items():
+            yield (field, key), b64decode(value).decode(errors="replace") if encoded else str(value)
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that something listens on."""
+
+    number: int
+    protocol: str = "TCP"
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.protocol}"
+
+
+def port_of(entry: Mapping[str, Any], ports: Mapping[str, Port], field: str = "port") -> Port | None:
+    """Return the port that an entry of a list of ports is about.
+
+    Args:
+        entry: of a Service or a NetworkPolicy
+        ports: those of the pods, by name: to these, a name in the entry belongs
+        field: which one of the entry says it; where that is not set, a Service's targetPort is its port
+
+    Returns:
+        None if the pods have none of this name and protocol.
+    """
+    wanted, protocol = entry.get(field) or entry["port"], entry.get("protocol") or "TCP"
+    if not isinstance(wanted, str):
+        return Port(wanted, protocol)
+    found = ports.get(wanted)
+    return found if found and found.protocol == protocol else None
+
+
+def target_of(entry: Mapping[str, Any], ports: Mapping[str, Port]) -> Port | None:
+    """Return the port of the pods to which an entry of a Service's ports leads; None if they have none of its name."""
+    return port_of(entry, ports, "targetPort")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of an object."""
+
+    manifest: Manifest
+    path: FieldPath
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What it says."""
+        found: dict[str, Any] = get(self.manifest, self.path)
+        return found
+
+    @property
+    def name(self) -> str:
+        """Its name, with that of the object for a message."""
+        return f"container '{self.data.get('name')}' of {title(self.manifest)}"
+
+    @property
+    def stays(self) -> bool:
+        """Whether it runs beside the others: an init container ends before, unless it always restarts."""
+        return "containers" in self.path or self.data.get("restartPolicy") == "Always"
+
+    @property
+    def ports(self) -> dict[str, Port]:
+        """Its ports by name, one without a name by its number."""
+        opened = [item for _, item in self.items("ports")]
+        return {
+            item.get("name") or str(item["containerPort"]): Port(item["containerPort"], item.get("protocol") or "TCP")
+            for item in opened
+        }
+
+    def items(self, key: str) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
+        """Give the items of one of its lists, each with its path."""
+        for index, item in enumerate(self.data.get(key) or []):
+            yield (*self.path, key, index), item
+
+
+@dataclass(frozen=True)
+class Pod:
+    """The pods of an object: a workload of any kind, or a pod itself."""
+
+    manifest: Manifest
+    path: FieldPath
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Their specification."""
+        found: dict[str, Any] = get(self.manifest, (*self.path, "spec"))
+        return found
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Their labels."""
+        return get(self.manifest, (*self.path, "metadata", "labels")) or {}
+
+    @property
+    def containers(self) -> list[Container]:
+        """Their containers, init containers first."""
+        return [
+            Container(self.manifest, (*self.path, "spec", key, index))
+            for key in ("initContainers", "containers")
+            for index in range(len(self.spec.get(key) or []))
+        ]
+
+    @property
+    def ports(self) -> dict[str, Port]:
+        """The ports of those containers that stay, by name."""
+        return {name: port for one in self.containers if one.stays for name, port in one.ports.items()}
+
+    def reads(self) -> Iterator[Read]:
+        """Give what they read of ConfigMaps and Secrets."""
+        for container in self.containers:
+            variables = [read_of(item, path) for key in ("env", "envFrom") for path, item in container.items(key)]
+            yield from filter(None, variables)
+        for index, volume in enumerate(self.spec.get("volumes") or []):
+            path = (*self.path, "spec", "volumes", index)
+            yield from _read_by_volume(volume, path)
+            for number, source in enumerate(get(volume, ("projected", "sources")) or []):
+                yield from _read_by_volume(source, (*path, "projected", "sources", number))
+        for index, secret in enumerate(self.spec.get("imagePullSecrets") or []):
+            yield Read("Secret", secret["name"], "", (*self.path, "spec", "imagePullSecrets", index), optional=False)
+
+
+_TEMPLATES: dict[str, FieldPath] = {
+    "Pod": (),
+    "PodTemplate": ("template",),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+
+
+def pod_of(manifest: Manifest) -> Pod | None:
+    """Return the pods of an object; None if it has none. Other templates than those of pods have no containers."""
+    path = _TEMPLATES.get(manifest["kind"], ("spec", "template"))
+    return Pod(manifest, path) if isinstance(get(manifest, (*path, "spec", "containers")), list) else None
+
+
+def pods_of(manifests: Iterable[Manifest]) -> list[Pod]:
+    """Return the pods of those objects that have some."""
+    return [pod for pod in map(pod_of, manifests) if pod]
+
+
+# --- numbers
+
+# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)")
+_UNITS = {
+    "": Decimal(1),
+    **{unit: Decimal(1000) ** power for power, unit in enumerate(("n", "u", "m"), start=-3)},
+    **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTPE", start=1)},
+    **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)},
+}
+
+
+def quantity(value: Any) -> Decimal | None:
+    """Return what a quantity is, in cores, bytes or pieces; None if it is none."""
+    found = _QUANTITY.fullmatch(str(value))
+    if not found:
+        return None
+    return Decimal(found[1]) * (Decimal(10) ** int(found[2]) if found[2] else _UNITS[found[3] or ""])
+
+
+def share(value: int | str, whole: int, *, up: bool) -> int | None:
+    """Return a number, or a percentage of a whole, rounded up or down; None for any other text."""
+    if isinstance(value, int):
+        return value
+    percent = re.fullmatch(r"(\d+)%", value)
+    return (int(percent[1]) * whole + (99 if up else 0)) // 100 if percent else None
+
+
+# --- Argo CD's projects
+
+# What Argo CD calls the cluster that it runs in.
+_IN_CLUSTER = {"server": "https://kubernetes.default.svc", "name": "in-cluster"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """What Argo CD may deploy for an Application.
+
+    https://argo-cd.readthedocs.io/en/stable/user-guide/projects/ and AppProject's methods in
+    https://github.com/argoproj/argo-cd/blob/master/pkg/apis/application/v1alpha1/app_project_types.go
+
+    Attributes:
+        manifest: the AppProject
+        destination: the Application's: `server` or `name` of a cluster
+    """
+
+    manifest: Manifest
+    destination: Mapping[str, str]
+
+    def permits(self, manifest: Manifest) -> bool:
+        """Tell whether it may deploy an object; where a namespace is set, the object is taken to be in one."""
+        namespace = manifest["metadata"].get("namespace")
+        return self.permits_kind(manifest) and (namespace is None or self.permits_namespace(namespace))
+
+    def permits_kind(self, manifest: Manifest) -> bool:
+        """Tell whether it may deploy an object of this kind; one of the whole cluster, of this name too."""
+        in_namespace = "namespace" in manifest["metadata"]
+        scope, default = ("namespace", [{"group": "*", "kind": "*"}]) if in_namespace else ("cluster", [])
+        allowed = self.manifest["spec"].get(f"{scope}ResourceWhitelist")
+        denied = self.manifest["spec"].get(f"{scope}ResourceBlacklist") or []
+        allowed = default if allowed is None else allowed
+        return any(_lists(one, manifest) for one in allowed) and not any(_lists(one, manifest) for one in denied)
+
+    def permits_namespace(self, namespace: str) -> bool:
+        """Tell whether it may deploy into a namespace: an entry allows it, and none that begins with ! denies it."""
+        at = _IN_CLUSTER if _IN_CLUSTER.items() & self.destination.items() else self.destination
+        allowed = False
+        for entry in self.manifest["spec"].get("destinations") or []:
+            fits = {key: key in at and _fits(entry.get(key) or "", at[key]) for key in ("server", "name")}
+            fits["namespace"] = _fits(entry.get("namespace") or "", namespace)
+            if fits["namespace"] and (fits["server"] or fits["name"]):
+                allowed = True
+            elif any(not fit and str(entry.get(key)).startswith("!") for key, fit in fits.items()):
+                return False
+        return allowed
+
+
+def _lists(entry: Mapping[str, str], manifest: Manifest) -> bool:
+    values = {"group": group_of(manifest), "kind": manifest["kind"]}
+    named = entry.get("name") or "*"
+    return fnmatchcase(manifest["metadata"]["name"], named) and all(
+        fnmatchcase(value, entry.get(key) or "") for key, value in values.items()
+    )
+
+
+def _fits(pattern: str, text: str) -> bool:
+    if pattern.startswith("!"):
+        return not _fits(pattern[1:], text)
+    head, brace, rest = pattern.partition("{")
+    if brace:
+        choices, _, tail = rest.partition("}")
+        return any(_fits(f"{head}{choice}{tail}", text) for choice in choices.split(","))
+    return fnmatchcase(text, pattern)
+
+
+def project_of(argocd: Iterable[Manifest], overlay: str) -> Project | None:
+    """Return the project of the Application that follows an overlay; None if none does.
+
+    Args:
+        argocd: Applications and AppProjects, among others
+        overlay: the overlay's directory as an Application names it
+    """
+    objects = list(argocd)
+    for application in objects:
+        if application["kind"] == "Application" and get(application, ("spec", "source", "path")) == overlay:
+            named = "AppProject", application["spec"]["project"]
+            projects = (one for one in objects if (one["kind"], one["metadata"]["name"]) == named)
+            return next((Project(one, application["spec"]["destination"]) for one in projects), None)
+    return None

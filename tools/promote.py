@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tools.command import FailedError, RefusedError, ask, one_line, require
 from tools.images import SOURCES, Image
+from tools.manifests import pods_of
 from tools.render import RenderError, render
 from tools.repository import OVERLAYS, REPOSITORY
 
@@ -263,8 +264,7 @@ def check_rendered(directory: Path, name: str, build: Build) -> None:
         manifests = render(directory)
     except RenderError as error:
         raise FailedError(f"{OVERLAY} of {REMOTE}/{BRANCH} does not render, nothing was committed: {error}") from None
-    pods = [item["spec"]["template"]["spec"] for item in manifests if "template" in item.get("spec", {})]
-    images = {container["image"] for pod in pods for container in pod["containers"]}
+    images = {str(one.data.get("image")) for pod in pods_of(manifests) for one in pod.containers}
     rendered = {image for image in images if re.match(rf"{re.escape(name)}(?:[:@]|$)", image)}
     expected = f"{name}:{build.tag}@{build.digest}"
     if rendered != {expected}:

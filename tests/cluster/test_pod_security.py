@@ -11,9 +11,8 @@ import pytest
 from tests.support.cluster import Cluster, Measure
 from tests.support.waiting import eventually
 from tools.check.pod_security import refusals
-from tools.check.rendering import Pod
 from tools.local.container import pod_of
-from tools.manifests import Manifest
+from tools.manifests import Manifest, Pod
 from tools.render import render
 from tools.repository import OVERLAYS
 

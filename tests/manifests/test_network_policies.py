@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,23 +14,18 @@ from tools.network.policy import PEERS
 Mutant = tuple[str, list[Manifest]]
 
 
-@cache
-def manifests() -> list[Manifest]:
-    return deployed()
-
-
 @pytest.fixture(scope="module")
 def flows() -> Flows:
-    return load(manifests())
+    return load(deployed())
 
 
 @pytest.fixture(scope="module")
 def policies() -> list[Manifest]:
-    return [manifest for manifest in manifests() if manifest["kind"] == "NetworkPolicy"]
+    return [one for objects in deployed().values() for one in objects if one["kind"] == "NetworkPolicy"]
 
 
-def faults(flows: Flows, policies: list[Manifest]) -> list[str]:
-    return disagreements(flows, policies) + loose_edges(flows, policies)
+def faults(flows: Flows, policies: list[Manifest]) -> list[object]:
+    return [*disagreements(flows, policies), *loose_edges(flows, policies)]
 
 
 def test_policies_let_pass_the_flows_and_nothing_else(flows: Flows, policies: list[Manifest]) -> None:
@@ -61,7 +55,7 @@ def test_every_pod_and_port_of_an_environment_is_in_the_flows(environment: Envir
 
 
 def test_every_change_of_a_policy_is_found(flows: Flows, policies: list[Manifest]) -> None:
-    mutants = [*removals(policies), *widenings(policies), *additions(flows)]
+    mutants = [*removals(policies), *widenings(policies), *additions(flows, policies)]
     assert len(mutants) > 100
     assert [what for what, mutant in mutants if faults(flows, mutant) == []] == []
 
@@ -106,9 +100,8 @@ def _wider(rule: dict[str, Any], peers: str) -> Iterator[tuple[str, dict[str, An
             yield "or in place of and", {**rule, peers: [*others, *({key: value} for key, value in peer.items())]}
 
 
-def additions(flows: Flows) -> Iterator[Mutant]:
+def additions(flows: Flows, policies: list[Manifest]) -> Iterator[Mutant]:
     """Let pass each connection that is no flow, on the source's side alone and on the target's alone."""
-    policies = [manifest for manifest in manifests() if manifest["kind"] == "NetworkPolicy"]
     refused = [(s, t) for s in flows.reaches for t in flows.targets_of(s) if not flows.allowed(s, t)]
     for source, target in refused:
         port = flows.targets[target]
@@ -124,7 +117,7 @@ def additions(flows: Flows) -> Iterator[Mutant]:
 def _policy(flows: Flows, own: str, spec: dict[str, Any]) -> Manifest:
     end = flows.ends[own.partition(":")[0]]
     metadata = {"name": "added", "namespace": end.namespace}
-    return {"metadata": metadata, "spec": {"podSelector": {"matchLabels": end.labels}, **spec}}
+    return {"kind": "NetworkPolicy", "metadata": metadata, "spec": {"podSelector": {"matchLabels": end.labels}, **spec}}
 
 
 def _peer(flows: Flows, name: str) -> dict[str, Any]:

@@ -6,27 +6,17 @@ import pytest
 
 from tests.support.manifests import Environment
 from tests.support.product import API, FRONT
+from tools.manifests import pods_of, selector_of, selects, target_of
 from tools.repository import followed
 
 HTTP = {"port": "http", "protocol": "TCP"}
 
 
-def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    return set(selector.get("matchLabels", {}).items()) <= set(labels.items())
-
-
 def test_services_reach_a_port_of_a_pod(environment: Environment) -> None:
     for service in environment.of_kind("Service"):
-        pods = [
-            deployment["spec"]["template"]
-            for deployment in environment.of_kind("Deployment")
-            if _selects(
-                {"matchLabels": service["spec"]["selector"]}, deployment["spec"]["template"]["metadata"]["labels"]
-            )
-        ]
+        pods = [pod for pod in pods_of(environment.objects) if selects(selector_of(service), pod.labels)]
         assert len(pods) == 1, service["metadata"]["name"]
-        named = {port["name"] for port in pods[0]["spec"]["containers"][0]["ports"]}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
+        assert all(target_of(port, pods[0].ports) for port in service["spec"]["ports"])
 
 
 def test_the_metrics_port_is_on_no_service(environment: Environment) -> None:

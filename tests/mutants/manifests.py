@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.mutants.plugin import Mutant
-from tests.support.manifests import unhashed
 from tests.support.product import ARGOCD, SYNCED, rendered
+from tools.manifests import base_name
 from tools.repository import environments
 
 Change = Callable[[], AbstractContextManager[None]]
@@ -32,7 +32,7 @@ def mutants() -> Iterator[Mutant]:
         judge = partial(_looks_at, name)
         for index, manifest in enumerate(objects):
             kind = manifest["kind"]
-            title = f"{name} {kind}/{unhashed(manifest)}"
+            title = f"{name} {kind}/{base_name(manifest)}"
             yield Mutant(f"{title}: deleted", kind, partial(_without, objects, index), judge)
             for what, change in _changes(manifest):
                 yield Mutant(title + what, kind, change, judge)

@@ -1,10 +1,9 @@
 """The manifests of an environment, and ways to find one among them."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from tools.manifests import Manifest
+from tools.manifests import Manifest, base_name
 
 SUPPORTED = ["1.34.0", "1.37.0"]  # versions of Kubernetes: the oldest (preStop sleep is stable there) and the newest
 
@@ -25,7 +24,7 @@ class Environment:
 
     def get(self, kind: str, name: str) -> Manifest:
         """Return the one object of this kind and name; a generated name is given without its hash."""
-        found = [manifest for manifest in self.of_kind(kind) if unhashed(manifest) == name]
+        found = [manifest for manifest in self.of_kind(kind) if base_name(manifest) == name]
         assert len(found) == 1, f"{kind} {name}: {len(found)} of them in {self.name}"
         return found[0]
 
@@ -37,9 +36,3 @@ class Environment:
         containers: list[dict[str, Any]] = self.pod(name)["spec"]["containers"]
         assert len(containers) == 1
         return containers[0]
-
-
-def unhashed(manifest: Manifest) -> str:
-    """Return an object's name without the hash that a generator gave it."""
-    name: str = manifest["metadata"]["name"]
-    return re.sub("-[a-z0-9]{10}$", "", name) if manifest["kind"] in {"ConfigMap", "Secret"} else name

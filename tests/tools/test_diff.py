@@ -16,13 +16,13 @@ from tests.cases.changes import ROUNDS, Overlay, predict
 from tests.support.git import git
 from tools import diff
 from tools.command import Parser
-from tools.diff.changes import compare, without_hash
+from tools.diff.changes import compare
 from tools.diff.consequences import Consequence, consequences
 from tools.diff.live import bare
 from tools.diff.report import Difference, Report, markdown
 from tools.diff.rollout import rollout
 from tools.diff.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
-from tools.manifests import Manifest
+from tools.manifests import Manifest, without_hash
 from tools.repository import REPOSITORY, environments
 
 # Argo CD's part is not that of `kubectl apply -k`: these files show it.

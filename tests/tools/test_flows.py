@@ -11,7 +11,7 @@ from tools.network.flows import FLOWS, deployed, load
 
 
 @cache
-def manifests() -> list[Manifest]:
+def manifests() -> dict[str, list[Manifest]]:
     return deployed()
 
 

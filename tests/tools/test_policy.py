@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tools.network.policy import End, Port, edges, judge
+from tools.manifests import Port
+from tools.network.policy import End, edges, judge
 
 API = {"app": "api"}
 FRONT = {"app": "front"}
@@ -18,7 +19,8 @@ HTTP = Port(8000)
 
 
 def policy(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"name": "policy", "namespace": "shop"}, "spec": {"podSelector": {"matchLabels": API}, **spec}}
+    metadata = {"name": "policy", "namespace": "shop"}
+    return {"kind": "NetworkPolicy", "metadata": metadata, "spec": {"podSelector": {"matchLabels": API}, **spec}}
 
 
 def passes(spec: dict[str, Any], source: End, target: End, port: Port = HTTP) -> bool:

@@ -1,17 +1,14 @@
 """What is wrong between environments, and between them and Argo CD."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest, title
-from tools.check.sources import KUSTOMIZATION, Document, Place, get, items_of, read, scalars, value_of
-from tools.manifests import Manifest
+from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest
+from tools.check.sources import KUSTOMIZATION, Document, Place, items_of, read, scalars, value_of
+from tools.manifests import Manifest, Project, base_name, get, group_of, namespace_of, project_of, title
 
 # Objects that are meant to be in some environments only.
 ALLOWED = Path("deploy", "differences.yaml")
-_WHITELISTS = ("clusterResourceWhitelist", "namespaceResourceWhitelist")
 
 
 def one_environment(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
@@ -38,12 +35,8 @@ def one_environment(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem
 
 
 def _identity(manifest: Manifest) -> str:
-    kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
-    if kind == "Namespace":
-        return kind
-    # A generator's hash is another in each environment.
-    stem = re.sub(r"-[a-z0-9]{10}$", "", name) if kind in ("ConfigMap", "Secret") else name
-    return f"{kind}/{stem}"
+    # A namespace is called otherwise in each environment.
+    return "Namespace" if manifest["kind"] == "Namespace" else f"{manifest['kind']}/{base_name(manifest)}"
 
 
 def _allowed(tree: Tree) -> Iterator[tuple[str, str, Place]]:
@@ -89,34 +82,39 @@ def _namespace_of(rendering: Rendering) -> Place:
 
 def project(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """An object of a kind, or in a namespace, that Argo CD's project does not allow, so that no sync succeeds."""
-    for document in read(tree.root / "argocd" / "project.yaml"):
-        for rendering in renderings:
-            if rendering.followed:
-                yield from _not_allowed(rendering, get(document.data, ("spec",)) or {})
+    argocd = [one.data for kind in ("Application", "AppProject") for one in tree.argocd(kind)]
+    for rendering in renderings:
+        if found := project_of(argocd, f"deploy/overlays/{rendering.environment}"):
+            yield from _not_allowed(rendering, found)
 
 
-def _not_allowed(rendering: Rendering, spec: dict[str, Any]) -> Iterator[Problem]:
-    kinds = {(one.get("group"), one.get("kind")) for key in _WHITELISTS for one in spec.get(key) or []}
+def _not_allowed(rendering: Rendering, project: Project) -> Iterator[Problem]:
     for manifest in rendering.objects:
-        group = manifest["apiVersion"].rpartition("/")[0]
-        if (group, manifest["kind"]) not in kinds:
+        if not project.permits_kind(manifest):
+            scope, path = ("namespace", ("kind",)) if namespace_of(manifest) else ("cluster", ("metadata", "name"))
+            allowed = [str(one.get("name")) for one in project.manifest["spec"].get(f"{scope}ResourceWhitelist") or []]
             yield rendering.problem(
                 manifest,
-                ("kind",),
-                f"Argo CD's project allows no {manifest['kind']} of group '{group}', and refuses the whole sync",
-                "add the kind to namespaceResourceWhitelist in argocd/project.yaml, or leave the object out",
+                path,
+                f"Argo CD's project does not allow {title(manifest)} of group '{group_of(manifest)}', and refuses the"
+                " whole sync",
+                f"allow it in {scope}ResourceWhitelist of argocd/project.yaml, or leave the object out"
+                f"{nearest(manifest['metadata']['name'], allowed)}",
             )
-    allowed = [str(one.get("namespace")) for one in spec.get("destinations") or []]
-    if rendering.namespace not in allowed:
-        reason = f"Argo CD's project allows no object in namespace {rendering.namespace}"
-        yield Problem(
-            _namespace_of(rendering), reason, f"name one of its destinations{nearest(rendering.namespace, allowed)}"
-        )
+        elif not project.permits(manifest):
+            namespace = manifest["metadata"]["namespace"]
+            allowed = [str(one.get("namespace")) for one in project.manifest["spec"].get("destinations") or []]
+            yield rendering.problem(
+                manifest,
+                ("metadata", "namespace"),
+                f"Argo CD's project allows no object in namespace {namespace}",
+                f"name one of its destinations{nearest(namespace, allowed)}",
+            )
 
 
 def application(tree: Tree) -> Iterator[Problem]:
     """A directory that an Application of Argo CD names and that is not there."""
-    for document in tree.applications:
+    for document in tree.argocd("Application"):
         said = str(get(document.data, APPLICATION_PATH))
         overlay = tree.root / said
         components = get(document.data, ("spec", "source", "kustomize", "components")) or []

@@ -14,13 +14,13 @@ from tools.check.sources import (
     Kustomization,
     Place,
     chain,
-    get,
     parse,
     read,
     scalars,
     text_of,
 )
 from tools.images import name_of
+from tools.manifests import get
 from tools.render import RenderError
 
 # Where Kustomize's messages name the culprit; the first that is found in a kustomization is shown.

@@ -4,19 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tools.check.rendering import Container, Pod, Problem, Rendering, Tree, nearest, title
-from tools.check.sources import FieldPath, get
-from tools.manifests import Manifest
+from tools.check.rendering import Problem, Rendering, Tree, nearest
+from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, selects, title
 
-# An object that is read, the key of it that is read (empty for all of them), and where that is said.
-Read = tuple[str, str, str, FieldPath]
-_SOURCES = {
-    "configMapKeyRef": "ConfigMap",
-    "secretKeyRef": "Secret",
-    "configMapRef": "ConfigMap",
-    "secretRef": "Secret",
-}
-_VOLUMES = {"configMap": ("ConfigMap", "name"), "secret": ("Secret", "secretName")}
 # service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
 _HOST = re.compile(
     r"(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]*)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
@@ -30,6 +20,10 @@ def selectors(rendering: Rendering) -> Iterator[Problem]:
     labels = [f"{key}={value}" for pod in rendering.pods for key, value in pod.labels.items()]
     for manifest, path, selector in _selectors(rendering):
         if not rendering.selected(selector):
+            if selector is None:
+                reason = f"{title(manifest)} selects no pod: it has no selector"
+                yield rendering.problem(manifest, path, reason, "give it one")
+                continue
             wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
             missing = next((label for label in wanted if label not in labels), "")
             key = (missing.partition("=")[0],) if missing else ()
@@ -41,21 +35,20 @@ def selectors(rendering: Rendering) -> Iterator[Problem]:
             )
 
 
-def _selectors(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, dict[str, Any]]]:
+def _selectors(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, dict[str, Any] | None]]:
     """Give every selector of pods: where its labels are, and itself."""
     for service in rendering.of_kind("Service"):
-        if labels := get(service, ("spec", "selector")):
-            yield service, ("spec", "selector"), {"matchLabels": labels}
-    for manifest in rendering.of_kind("PodDisruptionBudget", "NetworkPolicy"):
-        field = "selector" if manifest["kind"] == "PodDisruptionBudget" else "podSelector"
-        for path in [("spec", field), *_peers(manifest)]:
-            # A budget without a selector is for no pod, a policy without one for all.
-            nothing = {"matchLabels": {"": ""}} if manifest["kind"] == "PodDisruptionBudget" else {}
-            yield manifest, (*path, "matchLabels"), nothing if get(manifest, path) is None else get(manifest, path)
+        if selector := selector_of(service):
+            yield service, ("spec", "selector"), selector
+    for budget in rendering.of_kind("PodDisruptionBudget"):
+        yield budget, ("spec", "selector", "matchLabels"), selector_of(budget)
+    for policy in rendering.of_kind("NetworkPolicy"):
+        yield policy, ("spec", "podSelector", "matchLabels"), selector_of(policy)
+        yield from ((policy, (*path, "matchLabels"), get(policy, path)) for path in _peers(policy))
     for pod in rendering.pods:
         for index, spread in enumerate(pod.spec.get("topologySpreadConstraints") or []):
             path = (*pod.path, "spec", "topologySpreadConstraints", index, "labelSelector")
-            yield pod.manifest, (*path, "matchLabels"), spread.get("labelSelector") or {}
+            yield pod.manifest, (*path, "matchLabels"), spread.get("labelSelector")
 
 
 def _peers(policy: Manifest) -> Iterator[FieldPath]:
@@ -70,21 +63,23 @@ def _peers(policy: Manifest) -> Iterator[FieldPath]:
 def own_selectors(rendering: Rendering) -> Iterator[Problem]:
     """A workload whose selector does not select its own pods, which Kubernetes refuses."""
     for pod in rendering.pods:
-        path = ("spec", "selector", "matchLabels")
-        for key, value in (get(pod.manifest, path) or {}).items():
-            if pod.labels.get(key) != value:
-                yield rendering.problem(
-                    pod.manifest,
-                    (*path, key),
-                    f"{title(pod.manifest)} does not select its own pods: they have no {key}={value}",
-                    "let the selector and the labels of the template say the same",
-                )
+        selector = selector_of(pod.manifest)
+        if selector is not None and not selects(selector, pod.labels):
+            wanted = selector.get("matchLabels") or {}
+            wrong = next((key for key, value in wanted.items() if pod.labels.get(key) != value), "")
+            asked = f"{wrong}={wanted[wrong]}" if wrong else "what its expressions ask for"
+            yield rendering.problem(
+                pod.manifest,
+                ("spec", "selector", *(("matchLabels", wrong) if wrong else ("matchExpressions",))),
+                f"{title(pod.manifest)} does not select its own pods: they have no {asked}",
+                "let the selector and the labels of the template say the same",
+            )
 
 
 def service_ports(rendering: Rendering) -> Iterator[Problem]:
     """A port of a Service that no container of its pods opens, or that has no name among several."""
     for service in rendering.of_kind("Service"):
-        pods = rendering.selected({"matchLabels": get(service, ("spec", "selector")) or {"": ""}})
+        pods = rendering.selected(selector_of(service))
         ports = get(service, ("spec", "ports")) or []
         if pods and not ports:
             reason = f"{title(service)} has no port, which Kubernetes refuses; `ports: null` in a patch removes them"
@@ -106,7 +101,7 @@ def service_ports(rendering: Rendering) -> Iterator[Problem]:
 def policy_ports(rendering: Rendering) -> Iterator[Problem]:
     """A port of a NetworkPolicy that the pods it is about do not open."""
     for policy in rendering.of_kind("NetworkPolicy"):
-        own = rendering.selected(get(policy, ("spec", "podSelector")))
+        own = rendering.selected(selector_of(policy))
         for direction, side in _DIRECTIONS:
             for index, rule in enumerate(get(policy, ("spec", direction)) or []):
                 pods = own if direction == "ingress" else _reached(rendering, rule.get(side) or [])
@@ -126,7 +121,7 @@ def _reached(rendering: Rendering, peers: list[dict[str, Any]]) -> list[Pod]:
 def probe_ports(rendering: Rendering) -> Iterator[Problem]:
     """A probe, or a hook, of a port that its container does not open."""
     for container in rendering.containers:
-        opened = {value for _, port in container.items("ports") for value in (port.get("name"), port["containerPort"])}
+        opened = [value for name, port in container.ports.items() for value in (name, port.number)]
         for action in ("startupProbe", "readinessProbe", "livenessProbe"):
             for kind in ("httpGet", "tcpSocket", "grpc"):
                 path = (*container.path, action, kind, "port")
@@ -136,20 +131,20 @@ def probe_ports(rendering: Rendering) -> Iterator[Problem]:
                         container.manifest,
                         path,
                         f"the {action} of {container.name} asks port '{port}', which it does not open",
-                        f"name one of its ports{nearest(str(port), map(str, opened - {None}))}",
+                        f"name one of its ports{nearest(str(port), map(str, opened))}",
                     )
 
 
 def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: list[Pod], verb: str) -> Problem | None:
-    port = get(manifest, path)
-    opened = {value for pod in pods for value in pod.ports}
-    if port in opened:
+    entry, port = get(manifest, path[:-1]), get(manifest, path)
+    if any(port_of(entry, pod.ports, str(path[-1])) in pod.ports.values() for pod in pods):
         return None
+    opened = [str(value) for pod in pods for name, one in pod.ports.items() for value in (name, one.number)]
     return rendering.problem(
         manifest,
         path,
         f"{title(manifest)} {verb} port '{port}', which no container of the pods there opens",
-        f"name a port that they open{nearest(str(port), map(str, opened))}",
+        f"name a port that they open{nearest(str(port), opened)}",
     )
 
 
@@ -168,8 +163,7 @@ def references(rendering: Rendering) -> Iterator[Problem]:
 
 def _references(rendering: Rendering) -> Iterator[tuple[Manifest, str, str, FieldPath]]:
     for pod in rendering.pods:
-        for kind, name, _, path in reads(pod):
-            yield pod.manifest, kind, name, path
+        yield from ((pod.manifest, one.kind, one.name, one.path) for one in pod.reads() if not one.optional)
         account = pod.spec.get("serviceAccountName", "default")
         if account != "default":
             yield pod.manifest, "ServiceAccount", account, (*pod.path, "spec", "serviceAccountName")
@@ -190,54 +184,24 @@ def _backends(ingress: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
                 yield path, backend
 
 
-def reads(pod: Pod) -> Iterator[Read]:
-    """Give what pods read of ConfigMaps and Secrets, unless it may be missing."""
-    for container in pod.containers:
-        for path, item in [*container.items("env"), *container.items("envFrom")]:
-            origin, start = (item["valueFrom"], (*path, "valueFrom")) if "valueFrom" in item else (item, path)
-            for source, kind in _SOURCES.items():
-                if (found := origin.get(source)) and not found.get("optional"):
-                    key = found.get("key", "")
-                    yield kind, found["name"], key, (*start, source, "key" if key else "name")
-    for index, volume in enumerate(pod.spec.get("volumes") or []):
-        path = (*pod.path, "spec", "volumes", index)
-        yield from _read_by_volume(volume, path)
-        for number, source in enumerate(get(volume, ("projected", "sources")) or []):
-            yield from _read_by_volume(source, (*path, "projected", "sources", number))
-    for index, secret in enumerate(pod.spec.get("imagePullSecrets") or []):
-        yield "Secret", secret["name"], "", (*pod.path, "spec", "imagePullSecrets", index)
-
-
-def _read_by_volume(volume: dict[str, Any], path: FieldPath) -> Iterator[Read]:
-    for source, (kind, name_field) in _VOLUMES.items():
-        found = volume.get(source)
-        if not found or found.get("optional"):
-            continue
-        name = found.get(name_field) or found.get("name") or ""
-        items = found.get("items") or []
-        for index, item in enumerate(items):
-            yield kind, name, item["key"], (*path, source, "items", index, "key")
-        if not items:
-            yield kind, name, "", (*path, source)
-
-
 def absent_keys(rendering: Rendering) -> Iterator[Problem]:
     """A key that is read and not there."""
     for pod in rendering.pods:
-        for kind, name, key, path in reads(pod):
-            manifest = rendering.find(kind, name)
-            if manifest and key and key not in data_of(manifest):
+        for one in pod.reads():
+            manifest = rendering.find(one.kind, one.name)
+            keys = [str(path[-1]) for path, _ in entries(manifest)] if manifest else []
+            if manifest and one.key and not one.optional and one.key not in keys:
                 yield rendering.problem(
                     pod.manifest,
-                    path,
-                    f"{title(pod.manifest)} reads '{key}' of the {kind} {name}, which has no such key",
-                    f"add it, or read one that is there{nearest(key, data_of(manifest))}",
+                    one.path,
+                    f"{title(pod.manifest)} reads '{one.key}' of the {one.kind} {one.name}, which has no such key",
+                    f"add it, or read one that is there{nearest(one.key, keys)}",
                 )
 
 
 def unread_keys(rendering: Rendering) -> Iterator[Problem]:
     """A key of a ConfigMap or of a Secret that nobody reads."""
-    read = {(kind, name, key) for pod in rendering.pods for kind, name, key, _ in reads(pod)}
+    read = {(one.kind, one.name, one.key) for pod in rendering.pods for one in pod.reads()}
     whole = {(kind, name) for kind, name, key in read if not key}
     whole |= {
         ("Secret", tls.get("secretName", ""))
@@ -246,21 +210,16 @@ def unread_keys(rendering: Rendering) -> Iterator[Problem]:
     }
     for manifest in rendering.of_kind("ConfigMap", "Secret"):
         identity = manifest["kind"], manifest["metadata"]["name"]
-        for field in ("data", "stringData", "binaryData"):
-            for key in manifest.get(field) or {}:
-                if identity not in whole and (*identity, key) not in read:
-                    known = [other for kind, name, other in read if (kind, name) == identity]
-                    yield rendering.problem(
-                        manifest,
-                        (field, key),
-                        f"nobody reads '{key}' of {title(manifest)}",
-                        f"remove it, or let a container read it{nearest(key, known)}",
-                    )
-
-
-def data_of(manifest: Manifest) -> dict[str, str]:
-    """Return what a ConfigMap or a Secret holds."""
-    return {**(manifest.get("data") or {}), **(manifest.get("stringData") or {}), **(manifest.get("binaryData") or {})}
+        for path, _ in entries(manifest):
+            key = str(path[-1])
+            if identity not in whole and (*identity, key) not in read:
+                known = [other for kind, name, other in read if (kind, name) == identity]
+                yield rendering.problem(
+                    manifest,
+                    path,
+                    f"nobody reads '{key}' of {title(manifest)}",
+                    f"remove it, or let a container read it{nearest(key, known)}",
+                )
 
 
 def volumes(rendering: Rendering) -> Iterator[Problem]:

@@ -6,9 +6,8 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 from collections.abc import Iterator
 from typing import Any
 
-from tools.check.rendering import Container, Pod, Problem, Rendering, title
-from tools.check.sources import FieldPath, get
-from tools.manifests import Manifest
+from tools.check.rendering import Problem, Rendering
+from tools.manifests import Container, FieldPath, Manifest, Pod, get, title
 
 # A field that is refused, and what it must be.
 Refusal = tuple[Manifest, FieldPath, str]

@@ -12,16 +12,11 @@ from typing import Any
 
 import yaml
 
-from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, FieldPath, Place, Sources, chain, get, read
-from tools.manifests import Manifest
+from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, Place, Sources, chain, read
+from tools.manifests import Container, FieldPath, Manifest, Pod, get, pods_of, selects
 from tools.render import RenderError, build
 
 APPLICATION_PATH = ("spec", "source", "path")
-_POD_TEMPLATES: dict[str, FieldPath] = {
-    "Pod": (),
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
-    **dict.fromkeys(["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"], ("spec", "template")),
-}
 
 
 @dataclass(frozen=True)
@@ -39,63 +34,6 @@ class Problem:
     reason: str
     advice: str
     note: bool = False
-
-
-@dataclass(frozen=True)
-class Container:
-    """A container of a rendered object."""
-
-    manifest: Manifest
-    path: FieldPath
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What it says."""
-        found: dict[str, Any] = get(self.manifest, self.path)
-        return found
-
-    @property
-    def name(self) -> str:
-        """Its name, with that of the object for a message."""
-        return f"container '{self.data.get('name')}' of {title(self.manifest)}"
-
-    def items(self, key: str) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
-        """Give the items of one of its lists, each with its path."""
-        for index, item in enumerate(self.data.get(key) or []):
-            yield (*self.path, key, index), item
-
-
-@dataclass(frozen=True)
-class Pod:
-    """The pods of a rendered object."""
-
-    manifest: Manifest
-    path: FieldPath
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """Their specification."""
-        return get(self.manifest, (*self.path, "spec")) or {}
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """Their labels."""
-        return get(self.manifest, (*self.path, "metadata", "labels")) or {}
-
-    @property
-    def containers(self) -> list[Container]:
-        """Their containers, those of the start included."""
-        return [
-            Container(self.manifest, (*self.path, "spec", key, index))
-            for key in ("initContainers", "containers")
-            for index in range(len(self.spec.get(key) or []))
-        ]
-
-    @property
-    def ports(self) -> set[str | int]:
-        """The ports that their containers open, by number and by name."""
-        opened = [port for container in self.containers for _, port in container.items("ports")]
-        return {value for port in opened for value in (port.get("name"), port.get("containerPort")) if value}
 
 
 @dataclass(frozen=True)
@@ -126,7 +64,7 @@ class Rendering:
     @cached_property
     def pods(self) -> list[Pod]:
         """The pods of the objects that have some."""
-        return [Pod(one, _POD_TEMPLATES[one["kind"]]) for one in self.objects if one["kind"] in _POD_TEMPLATES]
+        return pods_of(self.objects)
 
     @property
     def containers(self) -> list[Container]:
@@ -149,41 +87,17 @@ class Rendering:
 
     def selected(self, selector: dict[str, Any] | None) -> list[Pod]:
         """Return the pods that a label selector selects."""
-        return [pod for pod in self.pods if matches(selector or {}, pod.labels)]
+        return [pod for pod in self.pods if selects(selector, pod.labels)]
 
     def problem(self, manifest: Manifest, path: FieldPath, reason: str, advice: str, word: str = "") -> Problem:
         """Return a problem of a field of an object."""
         return Problem(self.sources.locate(manifest, path, word), reason, advice)
 
 
-def title(manifest: Manifest) -> str:
-    """Return what a message calls an object."""
-    return f"{manifest['kind']} {manifest['metadata']['name']}"
-
-
 def nearest(wrong: str, known: Iterable[str]) -> str:
     """Return a question for the name that was perhaps meant; empty if none is near."""
     close = difflib.get_close_matches(wrong, sorted(set(known) - {wrong}), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Tell whether a label selector selects an object with these labels."""
-    wanted = (selector.get("matchLabels") or {}).items()
-    return wanted <= labels.items() and all(_holds(one, labels) for one in selector.get("matchExpressions") or [])
-
-
-def _holds(expression: dict[str, Any], labels: dict[str, str]) -> bool:
-    value = labels.get(expression["key"])
-    match expression["operator"]:
-        case "In":
-            return value in expression["values"]
-        case "NotIn":
-            return value not in expression["values"]
-        case "Exists":
-            return value is not None
-        case _:
-            return value is None
 
 
 @dataclass(frozen=True)
@@ -223,13 +137,12 @@ class Tree:
 
     def _follows(self, overlay: Path) -> bool:
         """Tell whether an Application of Argo CD deploys an overlay."""
-        return any(self.root / str(get(one.data, APPLICATION_PATH)) == overlay for one in self.applications)
+        return any(self.root / str(get(one.data, APPLICATION_PATH)) == overlay for one in self.argocd("Application"))
 
-    @cached_property
-    def applications(self) -> list[Document]:
-        """Argo CD's Applications."""
+    def argocd(self, kind: str) -> list[Document]:
+        """Return the objects of a kind in argocd/."""
         documents = [one for file in sorted((self.root / "argocd").glob("*.yaml")) for one in read(file)]
-        return [one for one in documents if get(one.data, ("kind",)) == "Application"]
+        return [one for one in documents if get(one.data, ("kind",)) == kind]
 
     def renderings(self, overlay: Path) -> list[Rendering]:
         """Return an overlay as it is, and with every component that it lacks.

@@ -2,12 +2,10 @@
 
 import math
 import re
-from base64 import b64decode
 from collections.abc import Iterator
 
-from tools.check.rendering import Problem, Rendering, title
-from tools.check.sources import FieldPath
-from tools.manifests import Manifest
+from tools.check.rendering import Problem, Rendering
+from tools.manifests import FieldPath, Manifest, entries, title
 
 # The prefix of a dummy, which the API refuses when APP_ENV is production.
 DUMMY = "demo-"
@@ -44,11 +42,8 @@ def _values(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str, st
             for index, text in enumerate(container.data.get(field) or []):
                 yield container.manifest, (*container.path, field, index), field, str(text)
     for manifest in rendering.of_kind("ConfigMap", "Secret"):
-        for field in ("data", "stringData"):
-            for key, value in (manifest.get(field) or {}).items():
-                encoded = manifest["kind"] == "Secret" and field == "data"
-                text = b64decode(value, validate=False).decode(errors="replace") if encoded else str(value)
-                yield manifest, (field, key), key, text
+        for path, text in entries(manifest):
+            yield manifest, path, str(path[-1]), text
 
 
 def _why(name: str, value: str, in_secret: bool) -> str:

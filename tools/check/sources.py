@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tools.images import name_of
-from tools.manifests import Manifest
+from tools.manifests import FieldPath, Manifest, fields, get
 
 KUSTOMIZATION = "kustomization.yaml"
 # libyaml, which nearly every build of PyYAML has, is ten times as fast.
@@ -17,8 +17,6 @@ LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
 # What tells the items of a list apart, as in Kubernetes' merge keys.
 _KEYS = ("name", "containerPort", "port", "mountPath", "key", "topologyKey")
-
-FieldPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
@@ -129,27 +127,6 @@ def text_of(node: yaml.Node, key: str) -> str:
     """Return the scalar that a mapping has for a key; empty if there is none."""
     found = value_of(node, key)
     return str(found.value) if isinstance(found, yaml.ScalarNode) else ""
-
-
-def get(value: Any, path: FieldPath) -> Any:
-    """Return what a path leads to; None if nothing is there."""
-    for step in path:
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            return None
-    return value
-
-
-def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
-    """Give every value below another that is no list or mapping, with the path to it."""
-    if isinstance(value, dict | list):
-        for step, below in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from fields(below, (*path, step))
-    else:
-        yield path, value
 
 
 @dataclass(frozen=True)
@@ -353,7 +330,8 @@ class Sources:
             return self._entry("images", name_of(str(get(manifest, path))))
         if path == ("spec", "replicas"):
             return self._entry("replicas", manifest["metadata"]["name"])
-        if path == ("metadata", "namespace"):
+        # Kustomize renames a Namespace as well.
+        if path == ("metadata", "namespace") or (manifest["kind"], *path) == ("Namespace", "metadata", "name"):
             named = ((one.document, value_of(one.document.node, "namespace")) for one in reversed(self.kustomizations))
             return next((document.place(node) for document, node in named if node), None)
         return None

@@ -1,7 +1,6 @@
 """What Kubernetes refuses or does not survive: the schema, images, resources, scaling, disruption."""
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -9,15 +8,12 @@ from typing import Any
 
 import kubernetes_validate
 
-from tools.check.rendering import Problem, Rendering, nearest, title
-from tools.check.sources import FieldPath, fields, get
+from tools.check.rendering import Problem, Rendering, nearest
 from tools.images import name_of
-from tools.manifests import Manifest
+from tools.manifests import FieldPath, Manifest, fields, get, quantity, selector_of, share, title
 
 # The oldest that is supported; tests/manifests holds the repository to the newest as well.
 KUBERNETES = "1.34.0"
-_SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-_SUFFIXES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 # The schema takes any text for these; the API server does not.
 _WORDS = {
@@ -126,7 +122,7 @@ def limits(rendering: Rendering) -> Iterator[Problem]:
     for container in rendering.containers:
         requests = get(container.data, ("resources", "requests")) or {}
         for name, limit in (get(container.data, ("resources", "limits")) or {}).items():
-            if name in requests and _quantity(limit) < _quantity(requests[name]):
+            if _is_below(limit, requests.get(name)):
                 yield rendering.problem(
                     container.manifest,
                     (*container.path, "resources", "limits", name),
@@ -135,10 +131,9 @@ def limits(rendering: Rendering) -> Iterator[Problem]:
                 )
 
 
-def _quantity(text: Any) -> float:
-    """Return what a quantity of Kubernetes is; the schema has checked its form."""
-    found = re.fullmatch(r"([\d.]+(?:[eE][-+]?\d+)?)([a-zA-Z]*)", str(text))
-    return float(found[1]) * _SUFFIXES.get(found[2], math.nan) if found else math.nan
+def _is_below(limit: Any, request: Any) -> bool:
+    most, least = quantity(limit), quantity(request)
+    return most is not None and least is not None and most < least
 
 
 def autoscalers(rendering: Rendering) -> Iterator[Problem]:
@@ -163,16 +158,15 @@ def budgets(rendering: Rendering) -> Iterator[Problem]:
     """A disruption budget that lets no pod go, or is a pod's second, so that a node can never be drained."""
     owners: dict[str, str] = {}
     for budget in rendering.of_kind("PodDisruptionBudget"):
-        selector = get(budget, ("spec", "selector"))
-        for pod in rendering.selected(selector) if selector is not None else []:
+        for pod in rendering.selected(selector_of(budget)):
             owner = owners.setdefault(title(pod.manifest), title(budget))
             if owner != title(budget):
                 reason = f"{title(pod.manifest)} has {owner} already: Kubernetes evicts no pod that has two budgets"
                 yield rendering.problem(budget, ("spec", "selector"), reason, "let one of them select other pods")
             replicas = _replicas(rendering, pod.manifest)
-            for field in ("minAvailable", "maxUnavailable"):
-                share = _share(get(budget, ("spec", field)), replicas)
-                if share >= replicas if field == "minAvailable" else share == 0:
+            for field in budget["spec"].keys() & {"minAvailable", "maxUnavailable"}:
+                pods = share(budget["spec"][field], replicas, up=True)
+                if pods is not None and (pods >= replicas if field == "minAvailable" else pods == 0):
                     yield rendering.problem(
                         budget,
                         ("spec", field),
@@ -186,12 +180,3 @@ def _replicas(rendering: Rendering, workload: Manifest) -> int:
         if get(scaler, ("spec", "scaleTargetRef", "name")) == workload["metadata"]["name"]:
             return int(scaler["spec"].get("minReplicas", 1))
     return int(workload["spec"].get("replicas", 1))
-
-
-def _share(value: Any, whole: int) -> float:
-    """Return what a number, or a percentage of a whole, is."""
-    found = re.fullmatch(r"(\d+)(%?)", str(value))
-    if not found:
-        return math.nan
-    # Half a pod is one, as Kubernetes has it.
-    return math.ceil(whole * int(found[1]) / 100) if found[2] else int(found[1])

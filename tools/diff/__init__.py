@@ -22,8 +22,8 @@ from pathlib import Path
 from tools.command import FailedError, RefusedError, ask, one_line
 from tools.diff.live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff.report import APPLICATIONS, FORMATS, Difference, Report
-from tools.diff.rules import Project, Situation
-from tools.manifests import Manifest
+from tools.diff.rules import Situation
+from tools.manifests import Manifest, Project, project_of
 from tools.render import RenderError, add_components, render
 from tools.repository import OVERLAYS, REPOSITORY, environments
 
@@ -46,18 +46,9 @@ class Side:
     environments: dict[str, list[Manifest]]
     argocd: list[Manifest]
 
-    def application(self, environment: str) -> Manifest | None:
-        """Return the Application that follows an environment."""
-        path = f"deploy/overlays/{environment}"
-        applications = [item for item in self.argocd if item["kind"] == "Application"]
-        return next((item for item in applications if item["spec"]["source"]["path"] == path), None)
-
     def project(self, environment: str) -> Project | None:
-        """Return the AppProject of that Application."""
-        application = self.application(environment)
-        name = application["spec"]["project"] if application else ""
-        projects = [item for item in self.argocd if item["kind"] == "AppProject"]
-        return next((Project(item) for item in projects if item["metadata"]["name"] == name), None)
+        """Return the AppProject of the Application that follows an environment."""
+        return project_of(self.argocd, f"deploy/overlays/{environment}")
 
 
 def find_reference(repository: Path, named: str | None) -> tuple[str, str]:

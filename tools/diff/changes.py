@@ -1,21 +1,15 @@
 """What differs between two renderings of an environment: object by object, field by field."""
 
 import json
-import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
 import yaml
 
-from tools.manifests import Manifest
+from tools.manifests import Manifest, base_name, group_of, quantity, without_hash
 
-# Kustomize writes a hash without the letters and digits that could make a word or be misread.
-# https://github.com/kubernetes-sigs/kustomize/blob/master/api/hasher/hasher.go
-_HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
-_GENERATED = {"ConfigMap", "Secret"}
 # By what the API server tells the items of a list apart; other lists are compared by position.
 # https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
 _KEYS = {
@@ -54,13 +48,6 @@ _DEFAULTS: dict[str, object] = {
     "fieldRef.apiVersion": "v1",
     "configMap.defaultMode": 0o644,
     "secret.defaultMode": 0o644,
-}
-# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_UNITS = {
-    "m": Decimal("0.001"),
-    "": Decimal(1),
-    **{unit: Decimal(1000) ** power for power, unit in enumerate(("k", "M", "G", "T"), start=1)},
-    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1)},
 }
 
 
@@ -149,21 +136,10 @@ def shown(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def without_hash(name: str) -> str:
-    """Return a generated name without the hash of the content."""
-    return _HASH.sub("", name)
-
-
 def identity(manifest: Manifest) -> Identity:
     """Return by what an object stays the same one."""
-    group = manifest["apiVersion"].rpartition("/")[0]
-    kind, name = manifest["kind"], _name(manifest)
-    return Identity(
-        group,
-        kind,
-        manifest["metadata"].get("namespace", ""),
-        without_hash(name) if kind in _GENERATED else name,
-    )
+    namespace = manifest["metadata"].get("namespace", "")
+    return Identity(group_of(manifest), manifest["kind"], namespace, base_name(manifest))
 
 
 def _name(manifest: Manifest | None) -> str:
@@ -228,12 +204,8 @@ def _is_default(siblings: Mapping[str, Any], owner: str, key: str) -> bool:
 
 
 def _same_quantity(steps: tuple[str, ...], before: Any, after: Any) -> bool:
-    return len(steps) > 1 and steps[-2] in {"limits", "requests"} and _amount(before) == _amount(after)
-
-
-def _amount(quantity: Any) -> Decimal | str:
-    found = re.fullmatch(r"([\d.]+)(\D*)", str(quantity))
-    return Decimal(found[1]) * _UNITS[found[2]] if found and found[2] in _UNITS else str(quantity)
+    amount = quantity(before) if len(steps) > 1 and steps[-2] in {"limits", "requests"} else None
+    return amount is not None and amount == quantity(after)
 
 
 # --- field by field

@@ -1,15 +1,9 @@
 """How a Deployment replaces its pods, by its manifest's own numbers."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
-from tools.manifests import Manifest
-
-
-def _share(value: Any, replicas: int, whole: Callable[[float], int]) -> int:
-    return whole(int(value[:-1]) * replicas / 100) if isinstance(value, str) else int(value)
+from tools.manifests import Manifest, share
 
 
 @dataclass(frozen=True)
@@ -55,8 +49,8 @@ def rollout(deployment: Manifest) -> Rollout:
     spec = deployment["spec"]
     pods, strategy = spec.get("replicas", 1), spec.get("strategy", {})
     rolling = strategy.get("rollingUpdate") or {}
-    surge = _share(rolling.get("maxSurge", "25%"), pods, ceil)
-    unavailable = _share(rolling.get("maxUnavailable", "25%"), pods, int)
+    surge = share(rolling.get("maxSurge", "25%"), pods, up=True) or 0
+    unavailable = share(rolling.get("maxUnavailable", "25%"), pods, up=False) or 0
     containers = spec["template"]["spec"]["containers"]
     delays = [
         container.get(probe, {}).get("initialDelaySeconds", 0)

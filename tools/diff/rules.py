@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.diff.changes import Change, Field, Value, compare
 from tools.diff.rollout import rollout
-from tools.manifests import Manifest
+from tools.manifests import Manifest, Project, pod_of, selector_of, selects
 
 NODE_PORTS = range(30000, 32768)
 HOOK = "argocd.argoproj.io/hook"
@@ -32,30 +32,6 @@ class Effect(StrEnum):
     CREATED = "created"
     STAYS = "no restart"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Project:
-    """What Argo CD may deploy: the AppProject of the Application that follows an environment."""
-
-    manifest: Manifest
-
-    def permits(self, manifest: Manifest) -> bool:
-        """Return whether it may deploy this object."""
-        spec, metadata = self.manifest["spec"], manifest["metadata"]
-        kind = {"group": manifest["apiVersion"].rpartition("/")[0], "kind": manifest["kind"]}
-        if "namespace" not in metadata:
-            allowed = spec.get("clusterResourceWhitelist", [])
-            return any(_fits(item, kind | {"name": metadata["name"]}) for item in allowed)
-        allowed = spec.get("namespaceResourceWhitelist", [])
-        targets = [item["namespace"] for item in spec["destinations"]]
-        return any(_fits(item, kind) for item in allowed) and any(
-            fnmatchcase(metadata["namespace"], target) for target in targets
-        )
-
-
-def _fits(pattern: dict[str, str], value: dict[str, str]) -> bool:
-    return all(fnmatchcase(value[key], pattern.get(key, "*")) for key in value)
 
 
 @dataclass(frozen=True)
@@ -390,12 +366,11 @@ def _node_port_without_type(change: Change, _situation: Situation) -> str:
 
 
 def _does_not_select_itself(change: Change, _situation: Situation) -> str:
-    spec = _spec(change.after)
-    if not change.after or change.after["kind"] != "Deployment":
+    pod = pod_of(change.after) if change.after else None
+    selector = selector_of(pod.manifest) if pod else None
+    if not pod or selector is None or selects(selector, pod.labels):
         return ""
-    labels = spec["template"]["metadata"].get("labels") or {}
-    wanted = spec["selector"].get("matchLabels", {})
-    return "" if wanted.items() <= labels.items() else "its selector does not select the pods that it makes"
+    return "its selector does not select the pods that it makes"
 
 
 def _recreates_by_rolling(change: Change, _situation: Situation) -> str:

@@ -1,14 +1,10 @@
 """The values of an overlay as its containers get them, read from the rendered manifests."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.command import RefusedError
-from tools.manifests import Manifest
-
-# https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.34/#envvarsource-v1-core
-_SOURCES = {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
+from tools.manifests import Manifest, entries, read_of
 
 
 def pod_of(manifests: Sequence[Manifest], deployment: str) -> dict[str, Any]:
@@ -26,8 +22,7 @@ def data_of(manifests: Sequence[Manifest], kind: str, name: str) -> dict[str, st
     """
     for item in manifests:
         if (item["kind"], item["metadata"]["name"]) == (kind, name):
-            data: dict[str, str] = item["data"]
-            return {key: base64.b64decode(value).decode() for key, value in data.items()} if kind == "Secret" else data
+            return {str(path[-1]): text for path, text in entries(item)}
     raise RefusedError(
         f"the overlay uses the {kind} '{name}' and does not make it: see the generators in its kustomization.yaml"
     )
@@ -41,9 +36,8 @@ def environment_of(manifests: Sequence[Manifest], container: Mapping[str, Any]) 
     """
     values = {item["name"]: item["value"] for item in container["env"] if "value" in item}
     for item in container["env"]:
-        for source, kind in _SOURCES.items():
-            if reference := item.get("valueFrom", {}).get(source):
-                values[item["name"]] = _entry(manifests, kind, reference["name"], reference["key"])
+        if read := read_of(item):
+            values[item["name"]] = _entry(manifests, read.kind, read.name, read.key)
     return values
 
 

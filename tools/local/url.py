@@ -15,7 +15,7 @@ from tools.command import RefusedError, ask, overlay
 from tools.images import deployment_of
 from tools.local.context import Cluster, current_cluster
 from tools.local.run import PORTS
-from tools.manifests import Manifest
+from tools.manifests import Manifest, namespace_of, pods_of, selector_of, selects
 from tools.render import render
 
 SOURCE = "front"  # the directory of src/ that its image is built from
@@ -29,14 +29,13 @@ def front_services(manifests: Sequence[Manifest]) -> list[Manifest]:
         RefusedError: if there is none.
     """
     front = deployment_of(manifests, SOURCE)
-    labels, namespace = front["spec"]["template"]["metadata"]["labels"], front["metadata"].get("namespace")
+    (pod,) = pods_of([front])
     found = [
         item
         for item in manifests
         if item["kind"] == "Service"
-        and item["metadata"].get("namespace") == namespace
-        and item["spec"].get("selector")
-        and item["spec"]["selector"].items() <= labels.items()
+        and namespace_of(item) == namespace_of(front)
+        and selects(selector_of(item), pod.labels)
     ]
     if not found:
         raise RefusedError(

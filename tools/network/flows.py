@@ -9,18 +9,30 @@ from typing import Any
 import yaml
 
 from tools.command import RefusedError
-from tools.manifests import Manifest
-from tools.network.policy import Edge, End, Port, edges, is_port, judge, selects
+from tools.manifests import (
+    NAMESPACE_NAME,
+    FieldPath,
+    Manifest,
+    Pod,
+    Port,
+    namespace_of,
+    pods_of,
+    selector_of,
+    selects,
+    target_of,
+    title,
+)
+from tools.network.policy import Edge, End, edges, judge
 from tools.render import render_deployed
 from tools.repository import REPOSITORY, environments
 
 FLOWS = REPOSITORY / "deploy" / "flows.yaml"
-NAMESPACE_NAME = "kubernetes.io/metadata.name"  # the label that Kubernetes itself gives every namespace
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 # A port that neither flows.yaml nor a policy names stands for all such ports.
 SOME_PORT = 65535
 OUTSIDE = "elsewhere/outside"
 ELSEWHERE = "elsewhere"
+Deployed = Mapping[str, Sequence[Manifest]]  # environment → its objects
 
 
 @dataclass(frozen=True)
@@ -69,50 +81,51 @@ def node_ports(services: Iterable[Manifest], target: End, port: Port) -> list[in
         entry.get("nodePort", 0)
         for service in services
         if service["spec"].get("type") in {"NodePort", "LoadBalancer"}
-        and service["metadata"]["namespace"] == target.namespace
-        and selects({"matchLabels": service["spec"]["selector"]}, target.labels)
+        and namespace_of(service) == target.namespace
+        and selects(selector_of(service), target.labels)
         for entry in service["spec"]["ports"]
-        if is_port({**entry, "port": entry.get("targetPort", entry["port"])}, target, port)
+        if target_of(entry, target.ports) == port
     ]
 
 
-def load(manifests: Sequence[Manifest], file: Path = FLOWS) -> Flows:
+def load(deployed: Deployed, file: Path = FLOWS) -> Flows:
     """Read flows.yaml.
 
     Raises:
-        RefusedError: if it names what is not there.
+        RefusedError: if it does not fit what is deployed; `make check` tells all that is wrong, with the lines.
     """
     content = yaml.safe_load(file.read_text())
+    for fault in faults(content, deployed):
+        raise RefusedError(f"{file.name}: {fault.reason}: {fault.advice}")
+    return build(content, deployed)
+
+
+def build(content: Mapping[str, Any], deployed: Deployed) -> Flows:
+    """Return the flows that the content of flows.yaml describes, where it has no faults."""
+    manifests = [manifest for objects in deployed.values() for manifest in objects]
     ends = {
-        name: _end(manifests, name, described, number)
+        name: _end(manifests, _workload(deployed, name, described), described, number)
         for number, (name, described) in enumerate(content["ends"].items())
     }
     titles = {name: described["title"] for name, described in content["ends"].items()}
-    services = [manifest for manifest in manifests if manifest["kind"] == "Service"]
-    flows = Flows(ends, titles, content["reaches"], services)
-    for source, entries in flows.reaches.items():
-        for name, known in ((source, flows.ends), *((entry, flows.targets) for entry in entries)):
-            if not any(_covers(name, one) for one in known):
-                raise RefusedError(
-                    f"{file.name}: '{name}' is none of {', '.join(known)}: correct it, or add it to `ends`"
-                )
-    return flows
+    return Flows(ends, titles, content["reaches"], [one for one in manifests if one["kind"] == "Service"])
 
 
-def _end(manifests: Sequence[Manifest], name: str, described: Mapping[str, Any], number: int) -> End:
+def _workload(deployed: Deployed, name: str, described: Mapping[str, Any]) -> Pod | None:
+    pods = pods_of(deployed.get(group(name), [])) if "workload" in described else []
+    return next((pod for pod in pods if pod.manifest["metadata"]["name"] == described["workload"]), None)
+
+
+def _end(manifests: Sequence[Manifest], workload: Pod | None, described: Mapping[str, Any], number: int) -> End:
     # Pods' addresses are those of kind, the others are of the range that documentation may use.
-    address = f"10.244.0.{number}" if {"labels", "workload"} & described.keys() else f"192.0.2.{number}"
-    ports = {port: _port(text) for port, text in described.get("ports", {}).items()}
-    if "workload" in described:
-        namespace = f"datapress-{group(name)}"
-        template = _template(manifests, namespace, described["workload"])
-        for container in template["spec"]["containers"]:
-            for port in container.get("ports", []):
-                ports[port["name"]] = Port(port["containerPort"], port.get("protocol", "TCP"))
-        labels = template["metadata"]["labels"]
-    else:
-        namespace, labels = described.get("namespace", ""), described.get("labels", {})
-    return End(address, namespace, labels, _namespace_labels(manifests, namespace), ports)
+    address = f"10.244.0.{number}" if workload or "labels" in described else f"192.0.2.{number}"
+    namespace = namespace_of(workload.manifest) if workload else described.get("namespace", "")
+    labels = workload.labels if workload else described.get("labels", {})
+    ports = {key: _port(text) for key, text in described.get("ports", {}).items()}
+    ports |= workload.ports if workload else {}
+    own = [one for one in manifests if one["kind"] == "Namespace" and one["metadata"]["name"] == namespace]
+    named = {NAMESPACE_NAME: namespace, **(own[0]["metadata"].get("labels") or {} if own else {})}
+    return End(address, namespace, labels, named, ports)
 
 
 def _port(text: str) -> Port:
@@ -120,37 +133,112 @@ def _port(text: str) -> Port:
     return Port(int(number), protocol)
 
 
-def _template(manifests: Sequence[Manifest], namespace: str, name: str) -> dict[str, Any]:
-    for item in manifests:
-        metadata = item["metadata"]
-        if item["kind"] in {"Deployment", "Job"} and (metadata["namespace"], metadata["name"]) == (namespace, name):
-            template: dict[str, Any] = item["spec"]["template"]
-            return template
-    raise RefusedError(f"{FLOWS.name}: {namespace} has no workload '{name}': correct its name, or take the end out")
+# --- what flows.yaml says of what is deployed
 
 
-def _namespace_labels(manifests: Sequence[Manifest], namespace: str) -> dict[str, str]:
-    own = [m for m in manifests if m["kind"] == "Namespace" and m["metadata"]["name"] == namespace]
-    return {NAMESPACE_NAME: namespace, **(own[0]["metadata"].get("labels", {}) if own else {})}
+@dataclass(frozen=True)
+class Fault:
+    """Where flows.yaml and what is deployed do not fit.
+
+    Attributes:
+        reason: what is wrong
+        advice: what to do
+        path: where it is in flows.yaml
+        missing: the object that flows.yaml does not have, if that is wrong
+    """
+
+    reason: str
+    advice: str
+    path: FieldPath = ()
+    missing: Manifest | None = None
 
 
-def disagreements(flows: Flows, policies: Sequence[Manifest]) -> list[str]:
+def faults(content: Mapping[str, Any], deployed: Deployed) -> list[Fault]:
+    """Return where flows.yaml names what is not there, and what is there without being named.
+
+    Args:
+        content: of flows.yaml
+        deployed: the objects of each environment
+    """
+    return [*_faults_of_ends(content["ends"], deployed)] or [*_faults_of_reaches(build(content, deployed))]
+
+
+def _faults_of_ends(ends: Mapping[str, Any], deployed: Deployed) -> Iterator[Fault]:
+    for name, described in ends.items():
+        environment, wanted = group(name), described.get("workload")
+        workloads = [pod.manifest["metadata"]["name"] for pod in pods_of(deployed.get(environment, []))]
+        if environment not in {*deployed, ELSEWHERE}:
+            known = ", ".join([*deployed, ELSEWHERE])
+            yield Fault(f"'{name}' is of no environment", f"begin it with one of {known}", ("ends", name))
+        elif wanted and wanted not in workloads:
+            advice = f"name one of {', '.join(workloads)}, or take the end out"
+            yield Fault(f"{environment} has no workload '{wanted}'", advice, ("ends", name, "workload"))
+    for environment, manifests in deployed.items():
+        named = {described.get("workload") for name, described in ends.items() if group(name) == environment}
+        for pod in pods_of(manifests):
+            name = pod.manifest["metadata"]["name"]
+            if name not in named:
+                reason = f"{FLOWS.name} has no end for {title(pod.manifest)} of {environment}"
+                advice = f"add one, such as {environment}/{name}: {{title: …, workload: {name}}}, and whom it reaches"
+                yield Fault(reason, advice, ("ends",), pod.manifest)
+
+
+def _faults_of_reaches(flows: Flows) -> Iterator[Fault]:
+    for source, entries in flows.reaches.items():
+        named: list[tuple[str, FieldPath, Iterable[str]]] = [(source, ("reaches", source), flows.ends)]
+        named += [(entry, ("reaches", source, number), flows.targets) for number, entry in enumerate(entries)]
+        for name, path, known in named:
+            if not any(_covers(name, one) for one in known):
+                yield Fault(f"'{name}' is none of {', '.join(known)}", "correct it, or add it to `ends`", path)
+    for name in flows.ends:
+        if group(name) != ELSEWHERE and name not in flows.reaches:
+            advice = f"add whom it reaches: `{name}: []` for nobody"
+            yield Fault(f"'{name}' is not under `reaches`", advice, ("ends", name))
+
+
+# --- what policies let pass, and what they should
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A connection that is a flow and does not pass, or the reverse."""
+
+    source: str
+    target: str
+    passes: bool
+
+    def __str__(self) -> str:
+        said = "passes, and is no flow" if self.passes else "is a flow, and does not pass"
+        return f"{self.source} → {self.target} {said}"
+
+
+@dataclass(frozen=True)
+class LooseEdge:
+    """A part of a policy that no flow needs, or that lets pass these connections beside flows."""
+
+    edge: Edge
+    extra: Sequence[tuple[str, str]]
+    needed: bool
+
+    def __str__(self) -> str:
+        extra = ", ".join(f"{source} → {target}" for source, target in self.extra)
+        return f"{self.edge}: {f'also lets pass {extra}' if self.needed else 'no flow needs it'}"
+
+
+def disagreements(flows: Flows, policies: Sequence[Manifest]) -> list[Disagreement]:
     """Return where policies and flows differ, on whatever port of whatever end."""
     found = []
     numbers = {number for edge in edges(policies) for number in _numbers(edge)}
     for source, name in flows.pairs():
         end, judged = flows.ends[name], judge(policies, flows.ends[source], flows.ends[name])
         for port, target in _ports(flows, name, numbers).items():
-            wanted = flows.allowed(source, target)
             passes = judged(port) and (source != OUTSIDE or node_ports(flows.services, end, port) != [])
-            if wanted and not passes:
-                found.append(f"{source} → {target} is a flow, and does not pass")
-            if passes and not wanted:
-                found.append(f"{source} → {target} passes, and is no flow")
+            if passes != flows.allowed(source, target):
+                found.append(Disagreement(source, target, passes))
     return found
 
 
-def loose_edges(flows: Flows, policies: Sequence[Manifest]) -> list[str]:
+def loose_edges(flows: Flows, policies: Sequence[Manifest]) -> list[LooseEdge]:
     """Return the parts of policies that no flow needs, or that let more pass than the flows.
 
     The policies of the other side may stop that, so it does not show in what passes. A rule without peers is meant
@@ -165,11 +253,10 @@ def loose_edges(flows: Flows, policies: Sequence[Manifest]) -> list[str]:
             for port, target in _ports(flows, name, _numbers(edge)).items()
             if edge.opens(flows.ends[name], port)
         ]
-        extra = [f"{source} → {target}" for source, target in passing if not flows.allowed(source, target)]
-        if len(extra) == len(passing):
-            found.append(f"{edge}: no flow needs it")
-        elif extra and edge.peer is not None:
-            found.append(f"{edge}: also lets pass {', '.join(extra)}")
+        extra = [one for one in passing if not flows.allowed(*one)]
+        needed = len(extra) < len(passing)
+        if not needed or (extra and edge.peer is not None):
+            found.append(LooseEdge(edge, extra, needed))
     return found
 
 
@@ -186,9 +273,9 @@ def _numbers(edge: Edge) -> set[int]:
     return {number + step for number in bounds if isinstance(number, int) for step in (-1, 0, 1)}
 
 
-def deployed() -> list[Manifest]:
-    """Return the objects of every environment."""
-    return [manifest for environment in environments() for manifest in render_deployed(environment)]
+def deployed() -> dict[str, list[Manifest]]:
+    """Return the objects of each environment as it is deployed."""
+    return {environment: render_deployed(environment) for environment in environments()}
 
 
 @cache

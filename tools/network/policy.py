@@ -6,24 +6,13 @@ accepts is judged. Why by our own code: docs/decisions/0011-matrice-des-flux.md.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from tools.manifests import Manifest
+from tools.manifests import FieldPath, Manifest, Port, namespace_of, port_of, selector_of, selects
 
 # The name of the peers in a rule of each direction.
 PEERS = {"Ingress": "from", "Egress": "to"}
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port of an end."""
-
-    number: int
-    protocol: str = "TCP"
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.protocol}"
 
 
 @dataclass(frozen=True)
@@ -39,10 +28,19 @@ class End:
 
 @dataclass(frozen=True)
 class Edge:
-    """The least part of a policy that lets something pass: one peer and one port of one rule; None is any."""
+    """The least part of a policy that lets something pass: one peer and one port of one rule; None is any.
+
+    Attributes:
+        policy: the policy
+        direction: Ingress or Egress
+        path: to the peer in the policy, or to the rule if it has none
+        peer: the peer
+        port: the port
+    """
 
     policy: Manifest
     direction: str
+    path: FieldPath
     peer: dict[str, Any] | None
     port: dict[str, Any] | None
 
@@ -50,7 +48,7 @@ class Edge:
         """Tell whether this edge is about connections from one end to another."""
         pod, peer = (source, target) if self.direction == "Egress" else (target, source)
         return isolates(self.policy, self.direction, pod) and (
-            self.peer is None or _is_peer(self.peer, peer, self.policy["metadata"]["namespace"])
+            self.peer is None or _is_peer(self.peer, peer, namespace_of(self.policy))
         )
 
     def opens(self, target: End, port: Port) -> bool:
@@ -66,10 +64,11 @@ def edges(policies: Iterable[Manifest]) -> Iterator[Edge]:
     """Give every edge of some policies."""
     for policy in policies:
         for direction in _directions(policy["spec"]):
-            for rule in policy["spec"].get(direction.lower()) or []:
-                for peer in rule.get(PEERS[direction]) or [None]:
+            for number, rule in enumerate(policy["spec"].get(direction.lower()) or []):
+                path = ("spec", direction.lower(), number)
+                for index, peer in enumerate(rule.get(PEERS[direction]) or [None]):
                     for port in rule.get("ports") or [None]:
-                        yield Edge(policy, direction, peer, port)
+                        yield Edge(policy, direction, (*path, PEERS[direction], index) if peer else path, peer, port)
 
 
 def judge(policies: Iterable[Manifest], source: End, target: End) -> Callable[[Port], bool]:
@@ -85,9 +84,9 @@ def isolates(policy: Manifest, direction: str, pod: End) -> bool:
     """Tell whether a policy judges a pod's connections in a direction, so that only those it names pass."""
     spec = policy["spec"]
     return (
-        policy["metadata"]["namespace"] == pod.namespace
+        namespace_of(policy) == pod.namespace
         and direction in _directions(spec)
-        and selects(spec.get("podSelector", {}), pod.labels)
+        and selects(selector_of(policy), pod.labels)
     )
 
 
@@ -96,28 +95,11 @@ def _directions(spec: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a label selector matches labels; an empty one matches all."""
-    return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        _holds(expression, labels) for expression in selector.get("matchExpressions", [])
-    )
-
-
-def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(expression["key"]), expression.get("values", [])
-    return {
-        "In": value in values,
-        "NotIn": value not in values,
-        "Exists": value is not None,
-        "DoesNotExist": value is None,
-    }[expression["operator"]]
-
-
 def _is_peer(peer: Mapping[str, Any], end: End, own_namespace: str) -> bool:
     if block := peer.get("ipBlock"):
         address = ip_address(end.address)
-        return address in ip_network(block["cidr"]) and not any(
-            address in ip_network(cidr) for cidr in block.get("except", [])
+        return address in _network(block["cidr"]) and not any(
+            address in _network(cidr) for cidr in block.get("except", [])
         )
     if "namespaceSelector" in peer:
         in_namespace = end.namespace != "" and selects(peer["namespaceSelector"], end.namespace_labels)
@@ -128,14 +110,14 @@ def _is_peer(peer: Mapping[str, Any], end: End, own_namespace: str) -> bool:
 
 def is_port(entry: Mapping[str, Any], target: End, port: Port) -> bool:
     """Tell whether an entry of a list of ports is about a port of an end."""
-    if entry.get("protocol", "TCP") != port.protocol:
-        return False
-    number = entry.get("port")
-    if number is None:
-        return True
-    if isinstance(number, str):
-        # The name is that of the target's container port, whichever side the policy is on.
-        return target.ports.get(number) == port
-    first: int = number
-    last: int = entry.get("endPort", first)
-    return first <= port.number <= last
+    if "port" not in entry:
+        return bool(entry.get("protocol", "TCP") == port.protocol)
+    # A name is that of the target's container port, whichever side the policy is on.
+    first = port_of(entry, target.ports)
+    last = entry.get("endPort", first.number if first else 0)
+    return first is not None and first.protocol == port.protocol and first.number <= port.number <= last
+
+
+def _network(cidr: str) -> IPv4Network | IPv6Network:
+    # Kubernetes takes an address within the range as well.
+    return ip_network(cidr, strict=False)
