@@ -207,15 +207,6 @@ def runs(keys: Iterable[str]) -> list[Run]:
     return sorted({Run(**_entry(key)["run"]) for key in measured})
 
 
-def english_runs(keys: Iterable[str]) -> str:
-    """Return when and where figures were measured, as a sentence in English."""
-    return f"Measured on {'; on '.join(map(_english_run, runs(keys)))}."
-
-
-def _english_run(run: Run) -> str:
-    return f"{run.date}: {run.cpus} CPUs" + (f", Kubernetes {run.kubernetes}" if run.kubernetes else "")
-
-
 def french_runs(keys: Iterable[str]) -> str:
     """Return when and where figures were measured, as a sentence in French."""
     return f"Mesuré le {' ; le '.join(map(_french_run, runs(keys)))}."

@@ -2,13 +2,10 @@
 
     python -m documents.pages
 
-A page has it in a region, whose lines `make docs` writes; in French and in English:
+A page has it in a region, whose lines `make docs` writes:
 
     <!-- début operations : écrit par make docs, ne pas modifier -->
     <!-- fin operations -->
-
-    <!-- begin measured-figures: written by make docs, do not edit -->
-    <!-- end measured-figures -->
 
 Or within a line, before and behind the text that `make docs` writes:
 
@@ -38,66 +35,17 @@ from tools.network.flows import ELSEWHERE, current
 from tools.repository import REPOSITORY
 
 _REGION = re.compile(
-    r"^(?P<begin><!-- (?:début (?P<fr>\S+) : écrit par make docs, ne pas modifier"
-    r"|begin (?P<en>\S+): written by make docs, do not edit) -->\n)"
+    r"^(?P<begin><!-- début (?P<name>\S+) : écrit par make docs, ne pas modifier -->\n)"
     r".*?"
-    r"^(?P<end><!-- (?:fin (?P=fr)|end (?P=en)) -->$)",
+    r"^(?P<end><!-- fin (?P=name) -->$)",
     re.MULTILINE | re.DOTALL,
 )
-_REGION_MARK = re.compile(r"^<!-- (?:début|begin|fin|end)\b.*", re.MULTILINE)
+_REGION_MARK = re.compile(r"^<!-- (?:début|fin)\b.*", re.MULTILINE)
 _VALUE = re.compile(r"(?P<begin><!-- v:(?P<name>\S+) -->)[^\n]*?(?P<end><!-- /v -->)")
 _VALUE_MARK = re.compile(r"<!-- (?:v:.*?|/v) -->")
 Make = Callable[[str], str]
 
 
-# The rows of the README's table, and the figures of each.
-README = {
-    "from `kubectl apply -k` to the button's answer, images in the registry": ["apply-to-answer"],
-    "`make deploy` to the first answer, images built before": ["make-deploy"],
-    "`make run` to the first answer, once set up": ["make-run"],
-    "memory of a pod after 10,000 requests: API; front": ["memory-api", "memory-front"],
-    "layers of our own above the base image: API; front": ["layers-api", "layers-front"],
-    "from a commit that promotes an image to the version served, Argo CD polling every 5 s": ["commit-to-served"],
-    "drift healed: a Deployment scaled; a variable edited; a policy deleted": [
-        "drift-scaled",
-        "drift-variable",
-        "drift-policy",
-    ],
-    "from `git revert` to healthy: an image that is not there; a version that crashes": [
-        "missing-image-revert",
-        "crash-revert",
-    ],
-    "a second commit while the first is stuck, to applied": ["missing-image-next"],
-    "users' requests during these and other merges, drifts and mistakes, but the next: sent; failed": [
-        "gitops-requests",
-        "gitops-failed",
-    ],
-    "the API's Service deleted by hand: back after; users' requests meanwhile: sent; failed": [
-        "drift-service",
-        "drift-service-requests",
-        "drift-service-failed",
-    ],
-    "operations and faults in recette: tried; users' requests during them; of these, failed": [
-        "operations",
-        "operations-requests",
-        "operations-failed",
-    ],
-    "connections between pods, the outside and the cluster's own services, as declared: let pass; dropped": [
-        "connections-passed",
-        "connections-dropped",
-    ],
-    "hostile requests: at the front; straight at gunicorn": ["hostile-front", "hostile-gunicorn"],
-    "slow clients; silent connections, at once": ["slow-clients", "silent-clients"],
-    "requests of others during these attacks: sent; failed": ["security-requests", "security-failed"],
-    "clients that hold every connection of the front: others fail for; their requests: sent; failed": [
-        "saturated",
-        "saturated-requests",
-        "saturated-failed",
-    ],
-    "highest rate that recette holds for 60 s, none failed and p99 below 100 ms (`make bench-recette`):"
-    " the API behind the front; the page; their ratio": ["rate-api", "rate-page", "rate-ratio"],
-    "`make check` on this repository; `make diff`, both environments": ["make-check", "make-diff"],
-}
 # Topic of figures → the region that has its table.
 TOPICS = {
     "rollout": "mesures-deploiement",
@@ -108,13 +56,6 @@ TOPICS = {
     "tools": "mesures-outils",
 }
 COUNTS = ("-requests", "-failed")  # of the requests that came during what a figure measures
-
-
-def readme_figures() -> str:
-    """Return the README's table of figures."""
-    rows = [[label, "; ".join(map(figures.english, keys))] for label, keys in README.items()]
-    runs = figures.english_runs(key for keys in README.values() for key in keys)
-    return f"{table(['what', 'figure'], rows)}\n{runs}\n"
 
 
 def topic_figures(topic: str) -> str:
@@ -173,7 +114,6 @@ def flows_to(group: str) -> str:
 
 DRAWN = {"schema-recette": partial(diagram.of, "recette")}
 REGIONS: dict[str, Callable[[], str]] = {
-    "measured-figures": readme_figures,
     **{region: partial(topic_figures, topic) for topic, region in TOPICS.items()},
     "operations": operations,
     "operations-en-bref": operations_in_short,
@@ -235,7 +175,7 @@ def _fill(whole: re.Pattern[str], mark: re.Pattern[str], text: str, where: str, 
     def filled(found: re.Match[str]) -> str:
         names = found.groupdict()
         try:
-            made = make(names.get("name") or names.get("fr") or names["en"])
+            made = make(names["name"])
         except RefusedError as error:
             raise RefusedError(f"{at(found)}: {error}") from None
         return f"{names['begin']}{made}{names['end']}"

@@ -57,7 +57,6 @@ def test_a_figure_says_when_and_where_it_was_measured() -> None:
     assert [run.kubernetes for run in with_cluster + without] == ["1.34.4", ""]
     assert all(run.cpus and run.date for run in with_cluster + without)
     assert runs(["make-check", "commit-to-served"]) == without + with_cluster
-    assert figures.english_runs(["commit-to-served"]).endswith("CPUs, Kubernetes 1.34.4.")
     assert figures.french_runs(["commit-to-served"]).endswith("processeurs, Kubernetes\N{NO-BREAK SPACE}1.34.4.")
 
 
