@@ -44,7 +44,7 @@ check: ## say what is wrong in the overlays, with file and line, without a clust
 	@python -m tools check
 
 environments: ## show how the environments differ
-	@tools/setup.sh run
+	@tools/setup.sh deploy
 	@python -m tools compare
 
 # RECORD=1 writes what is measured into docs/mesures.json; then `make docs`.

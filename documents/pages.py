@@ -25,7 +25,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from documents import diagram, facts, figures, flows
+from documents import checks, diagram, facts, figures, flows
 from documents.figures import FIGURES, MEASURED
 from documents.markdown import table
 from documents.typography import NO_BREAK
@@ -113,6 +113,7 @@ def flows_to(group: str) -> str:
 
 
 DRAWN = {"schema-recette": partial(diagram.of, "recette")}
+LISTED = {"verifications-exigees": checks.listed}
 REGIONS: dict[str, Callable[[], str]] = {
     **{region: partial(topic_figures, topic) for topic, region in TOPICS.items()},
     "operations": operations,
@@ -125,6 +126,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "contrat-pods": facts.pods,
     "contrat-configuration": facts.configuration,
     **DRAWN,
+    **LISTED,
 }
 
 
