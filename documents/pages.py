@@ -43,6 +43,7 @@ _REGION = re.compile(
 _REGION_MARK = re.compile(r"^<!-- (?:début|fin)\b.*", re.MULTILINE)
 _VALUE = re.compile(r"(?P<begin><!-- v:(?P<name>\S+) -->)[^\n]*?(?P<end><!-- /v -->)")
 _VALUE_MARK = re.compile(r"<!-- (?:v:.*?|/v) -->")
+_BEGINS_A_LINE = re.compile(r"^[ \t]*(?=<!-- v:)", re.MULTILINE)
 Make = Callable[[str], str]
 
 
@@ -163,30 +164,35 @@ def fill(text: str, where: str, region: Make = region, value: Make = value) -> s
     """Return a page with its regions and values as they should be; `where` is its name.
 
     Raises:
-        RefusedError: if one of them has no end, no begin or an unknown name.
+        RefusedError: if one of them has no end, no begin or an unknown name, or a value begins a line.
     """
+    if found := _BEGINS_A_LINE.search(text):
+        raise RefusedError(
+            f"{_at(found, where)}: a value begins the line, all of which Markdown then takes for HTML: put a word first"
+        )
     return _fill(_REGION, _REGION_MARK, _fill(_VALUE, _VALUE_MARK, text, where, value), where, region)
 
 
 def _fill(whole: re.Pattern[str], mark: re.Pattern[str], text: str, where: str, make: Make) -> str:
     """Write between each two marks what belongs there; no mark may stand alone, or be of another form."""
 
-    def at(found: re.Match[str]) -> str:
-        return f"{where}:{text.count(chr(10), 0, found.start()) + 1}"
-
     def filled(found: re.Match[str]) -> str:
         names = found.groupdict()
         try:
             made = make(names["name"])
         except RefusedError as error:
-            raise RefusedError(f"{at(found)}: {error}") from None
+            raise RefusedError(f"{_at(found, where)}: {error}") from None
         return f"{names['begin']}{made}{names['end']}"
 
     paired = {found.start(end) for found in whole.finditer(text) for end in ("begin", "end")}
     for found in mark.finditer(text):
         if found.start() not in paired:
-            raise RefusedError(f"{at(found)}: '{found[0]}' has no counterpart, or one of the two is misspelt")
+            raise RefusedError(f"{_at(found, where)}: '{found[0]}' has no counterpart, or one of the two is misspelt")
     return whole.sub(filled, text)
+
+
+def _at(found: re.Match[str], where: str) -> str:
+    return f"{where}:{found.string.count(chr(10), 0, found.start()) + 1}"
 
 
 def pages() -> list[Path]:

@@ -50,18 +50,21 @@ WRONG = {
     "another's end": f"{BEGIN}7\n<!-- fin huit -->\n",
     "begin misspelt": f"{BEGIN.replace('écrit', 'écrite')}7\n{END}\n",
     "unknown name": f"{BEGIN.replace('sept', 'huit')}7\n{END.replace('sept', 'huit')}\n",
-    "value without an end": "<!-- v:sept -->7\n",
+    "value without an end": "A <!-- v:sept -->7\n",
     "value without a begin": "7<!-- /v -->\n",
-    "value over two lines": "<!-- v:sept -->\n7<!-- /v -->\n",
-    "value without a name": "<!-- v: -->7<!-- /v -->\n",
-    "value of an unknown name": "<!-- v:huit -->7<!-- /v -->\n",
+    "value over two lines": "A <!-- v:sept -->\n7<!-- /v -->\n",
+    "value without a name": "A <!-- v: -->7<!-- /v -->\n",
+    "value that begins a line": "Of\n  <!-- v:sept -->7<!-- /v --> and [a link](page.md)\n",
+    "value of an unknown name": "A <!-- v:huit -->7<!-- /v -->\n",
 }
 
 
 @pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
 def test_a_wrong_mark_is_refused_with_its_place(text: str) -> None:
     line = next(number for number, line in enumerate(text.splitlines(), 3) if "<!--" in line)
-    with pytest.raises(RefusedError, match=rf"^page\.md:({line}|{line + 1}): .*(there is no 'huit'|no counterpart)"):
+    with pytest.raises(
+        RefusedError, match=rf"^page\.md:({line}|{line + 1}): .*(there is no 'huit'|no counterpart|begins the line)"
+    ):
         fill(f"Before\n\n{text}", "page.md", make, make)
 
 
