@@ -190,7 +190,7 @@ def stop_dns(release: Release) -> None:
 def restart_runtime(release: Release) -> None:
     command = os.environ.get("RESTART_RUNTIME")
     if not command:
-        pytest.skip("RESTART_RUNTIME does not say how to restart the node's container runtime: see the README")
+        pytest.skip("RESTART_RUNTIME does not say how to restart the node's container runtime: see docs/preuves.md")
     subprocess.run(shlex.split(command), check=True, timeout=60)
     time.sleep(10)
     release.settle()

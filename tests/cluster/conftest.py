@@ -33,7 +33,7 @@ def cluster() -> Iterator[Cluster]:
     """The cluster, without anything of the product before the first test and after the last."""
     missing = [name for name in VARIABLES if not os.environ.get(name)]
     if missing:
-        pytest.exit(f"set {', '.join(missing)}: the README's section on tests says to what", returncode=2)
+        pytest.exit(f"set {', '.join(missing)}: docs/preuves.md says to what", returncode=2)
     found = Cluster(os.environ["REGISTRY"], os.environ["NODE_ADDRESS"], os.environ["HOST_ADDRESS"])
     answer = found.try_kubectl("version")
     if answer.returncode:
