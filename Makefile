@@ -83,9 +83,9 @@ diff: ## say what the files here change, and what follows: [REF=main] [OPTIONS=-
 	@tools/setup.sh deploy
 	@python -m tools diff $(REF) $(OPTIONS) || test $$? = 1 -o $$? = 141  # 1: something changes; 141: `| head`
 
-promote: ## set an image of recette: IMAGE=api DIGEST=sha256:… [SOURCE=commit]
+promote: ## set an image of what Argo CD follows: IMAGE=api DIGEST=sha256:… [SOURCE=commit] [ENV=…, if it follows several]
 	@tools/setup.sh deploy
-	@python -m tools promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)")
+	@python -m tools promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)") $(if $(findstring command,$(origin ENV)),--environment "$(ENV)")
 
 cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the versions that kind has images of
 	@tools/setup.sh cluster

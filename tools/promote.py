@@ -1,10 +1,7 @@
-"""make promote: one commit on main that makes recette run an image, by its tag and its digest.
+"""make promote: one commit on main that makes an environment run an image, by its tag and its digest.
 
-    python -m tools promote IMAGE DIGEST [SOURCE]
-
-IMAGE is api or front, DIGEST what the registry gave the image (sha256:…), SOURCE the commit it was built from; without
-it, the commit that is checked out here. In the environment: REGISTRY (HOST[:PORT]), a registry that holds the images
-in place of the one that the manifests name.
+In the environment: REGISTRY (HOST[:PORT]), a registry that holds the images in place of the one that the manifests
+name.
 
 The commit is made in a worktree of its own, on what origin's main is now, so neither the checkout nor its branch is
 touched. Git itself keeps two promoters from losing each other's commit: a push that is not a fast-forward is refused,
@@ -27,11 +24,8 @@ from tools.command import FailedError, RefusedError, ask, one_line, require
 from tools.images import SOURCES, Image
 from tools.manifests import pods_of
 from tools.render import RenderError, render
-from tools.repository import OVERLAYS, REPOSITORY
+from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, followed
 
-ENVIRONMENT = "recette"
-OVERLAY = (OVERLAYS / ENVIRONMENT).relative_to(REPOSITORY)
-FILE = OVERLAY / "kustomization.yaml"
 REMOTE, BRANCH = "origin", "main"
 # Every lost race is a promotion that another won, so as many promoters as this can start at once.
 TRIES = 10
@@ -73,7 +67,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Pin:
-    """The one line of the overlay that says which build of an image runs.
+    """The one line that says which build of an image an environment runs.
 
     Attributes:
         image: the image, by the name it has there
@@ -92,13 +86,34 @@ class Pin:
         return f"{self.before}{build.tag}, digest: {build.digest}{self.after}"
 
 
-def read_pin(tree: Path, short: str) -> Pin:
-    """Find the line of an image in the overlay's kustomization.
+def find_environment(tree: Path, named: str) -> str:
+    """Return the environment that is promoted to: the one that is named, or the only one that Argo CD follows.
+
+    Raises:
+        RefusedError: if Argo CD does not follow it, or follows several and none is named.
+    """
+    known = sorted(followed(tree / APPLICATION.parent.relative_to(REPOSITORY)))
+    if named in known:
+        return named
+    if len(known) == 1 and not named:
+        return known[0]
+    told = f"does not follow '{named}'" if named else f"follows {len(known)} environments"
+    raise RefusedError(f"Argo CD {told} on {REMOTE}/{BRANCH}; choose one that it follows by ENV=: {', '.join(known)}")
+
+
+def pins_of(environment: str) -> Path:
+    """Return the file, in the repository, that holds an environment's image tags and nothing else."""
+    return (OVERLAYS / environment / "images" / "kustomization.yaml").relative_to(REPOSITORY)
+
+
+def read_pin(tree: Path, environment: str, short: str) -> Pin:
+    """Find the line of an image among an environment's image tags.
 
     Raises:
         RefusedError: unless exactly one line of the known form sets that image; the message lists those there are.
     """
-    path = tree / FILE
+    file = pins_of(environment)
+    path = tree / file
     # As bytes, here and when it is written: line ends are somebody's choice, and no part of a promotion.
     text = path.read_bytes().decode() if path.is_file() else ""
     lines = list(PIN.finditer(text))
@@ -106,7 +121,7 @@ def read_pin(tree: Path, short: str) -> Pin:
     if len(found) != 1:
         known = ", ".join(sorted({line["short"] for line in lines})) or "none"
         raise RefusedError(
-            f"IMAGE={short} has {len(found)} lines like '- {{name: REGISTRY/{short}, newTag: sha-COMMIT}}' in {FILE}"
+            f"IMAGE={short} has {len(found)} lines like '- {{name: REGISTRY/{short}, newTag: sha-COMMIT}}' in {file}"
             f" on {REMOTE}/{BRANCH}, and needs one; there are lines for: {known}"
         )
     (line,) = found
@@ -115,33 +130,33 @@ def read_pin(tree: Path, short: str) -> Pin:
     return Pin(image, text[: line.start("pin")], build, text[line.end("pin") :])
 
 
-def already_done(repository: Path, running: Build, wanted: Build) -> str:
+def already_done(repository: Path, environment: str, running: Build, wanted: Build) -> str:
     """Return why there is nothing to do; nothing if the wanted build is newer than the one that runs.
 
     Raises:
         RefusedError: if neither is newer, or it is another build of the same commit.
     """
     if running == wanted:
-        return f"{ENVIRONMENT} already runs {wanted}"
+        return f"{environment} already runs {wanted}"
     if running.commit == wanted.commit and running.digest:
         # Which of two builds of a commit is the newer cannot be told, so a late job could undo what another put right.
         raise RefusedError(
-            f"{ENVIRONMENT} runs another build of {wanted.commit[:12]}, {running.digest}: a commit is built once;"
+            f"{environment} runs another build of {wanted.commit[:12]}, {running.digest}: a commit is built once;"
             " to replace that build, make a new commit and promote its image"
         )
     if ask("git", "cat-file", "-e", f"{running.commit}^{{commit}}", cwd=repository).returncode:
         raise RefusedError(
-            f"{ENVIRONMENT} runs {running}, a commit that is not in this repository, so nobody can tell which is newer:"
-            f" set the tag in {FILE} to one of {REMOTE}/{BRANCH} first"
+            f"{environment} runs {running}, a commit that is not in this repository, so nobody can tell which is newer:"
+            f" set the tag in {pins_of(environment)} to one of {REMOTE}/{BRANCH} first"
         )
     if is_ancestor(repository, running.commit, wanted.commit):
         return ""
     if is_ancestor(repository, wanted.commit, running.commit):
         return (
-            f"{ENVIRONMENT} already runs a newer build, {running}; to go back, 'git revert' the commit that promoted it"
+            f"{environment} already runs a newer build, {running}; to go back, 'git revert' the commit that promoted it"
         )
     raise RefusedError(
-        f"neither of {running}, which {ENVIRONMENT} runs, and {wanted} contains the other's commit:"
+        f"neither of {running}, which {environment} runs, and {wanted} contains the other's commit:"
         f" promote an image of a commit that contains both, such as {REMOTE}/{BRANCH}'s last"
     )
 
@@ -263,36 +278,40 @@ def check_rendered(directory: Path, name: str, build: Build) -> None:
     try:
         manifests = render(directory)
     except RenderError as error:
-        raise FailedError(f"{OVERLAY} of {REMOTE}/{BRANCH} does not render, nothing was committed: {error}") from None
+        raise FailedError(
+            f"{directory.name} of {REMOTE}/{BRANCH} does not render, nothing was committed: {error}"
+        ) from None
     images = {str(one.data.get("image")) for pod in pods_of(manifests) for one in pod.containers}
     rendered = {image for image in images if re.match(rf"{re.escape(name)}(?:[:@]|$)", image)}
     expected = f"{name}:{build.tag}@{build.digest}"
     if rendered != {expected}:
         found = ", ".join(sorted(rendered)) or f"no {name}"
-        raise FailedError(f"{OVERLAY} renders {found} instead of {expected}; nothing was committed")
+        raise FailedError(f"{directory.name} renders {found} instead of {expected}; nothing was committed")
 
 
-def commit_build(tree: Path, pin: Pin, build: Build) -> str:
+def commit_build(tree: Path, environment: str, pin: Pin, build: Build) -> str:
     """Commit the build in the worktree, and return the commit.
 
     Raises:
         FailedError: if the overlay does not render with it, or Git does not commit.
     """
-    (tree / FILE).write_bytes(pin.with_build(build).encode())
-    check_rendered(tree / OVERLAY, pin.image.name, build)
-    subject = f"chore({ENVIRONMENT}): promote {build.image} to sha-{build.commit[:12]}"
+    file = pins_of(environment)
+    (tree / file).write_bytes(pin.with_build(build).encode())
+    check_rendered(tree / file.parent.parent, pin.image.name, build)
+    subject = f"chore({environment}): promote {build.image} to sha-{build.commit[:12]}"
     trailers = f"Source-Commit: {build.commit}\nImage-Digest: {build.digest}"
-    git(tree, "commit", "--quiet", f"--message={subject}", f"--message={trailers}", "--", FILE)
+    git(tree, "commit", "--quiet", f"--message={subject}", f"--message={trailers}", "--", file)
     return git(tree, "rev-parse", "HEAD")
 
 
-def promote(image: str, digest: str, source: str, repository: Path = REPOSITORY) -> None:
-    """Have recette run an image, unless it runs a newer one.
+def promote(image: str, digest: str, source: str, named: str = "", repository: Path = REPOSITORY) -> None:
+    """Have an environment run an image, unless it runs a newer one.
 
     Args:
         image: its short name
         digest: sha256:…
         source: what names the commit it was built from
+        named: the environment; empty for the only one that Argo CD follows
         repository: the clone whose remote is told
 
     Raises:
@@ -310,12 +329,13 @@ def promote(image: str, digest: str, source: str, repository: Path = REPOSITORY)
         build = Build(image, find_source(repository, source, head), digest)
         for _ in range(TRIES):
             git(tree, "reset", "--quiet", "--hard", head)
-            pin = read_pin(tree, image)
-            if reason := already_done(tree, pin.build, build):
+            environment = find_environment(tree, named)
+            pin = read_pin(tree, environment, image)
+            if reason := already_done(tree, environment, pin.build, build):
                 print(f"Nothing to do: {reason}")
                 return
             check_registry(pin.image, digest)
-            commit = commit_build(tree, pin, build)
+            commit = commit_build(tree, environment, pin, build)
             pushed = ask("git", "push", "--quiet", "--no-follow-tags", REMOTE, f"HEAD:refs/heads/{BRANCH}", cwd=tree)
             if pushed.returncode == 0:
                 print(f"Promoted {build} by {commit} on {REMOTE}/{BRANCH}; to go back, 'git revert {commit[:12]}'")
@@ -329,12 +349,13 @@ def promote(image: str, digest: str, source: str, repository: Path = REPOSITORY)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("image", metavar="IMAGE", help="api or front")
+    parser.add_argument("image", metavar="IMAGE", help="its name in the registry, such as api")
     parser.add_argument("digest", metavar="DIGEST", help="what the push of the image printed: sha256:…")
     # The commit that is checked out is the one that a workflow has built.
     parser.add_argument(
         "source", metavar="SOURCE", nargs="?", default="HEAD", help="the commit that it was built from (default: HEAD)"
     )
+    parser.add_argument("--environment", metavar="ENV", default="", help="where, if Argo CD follows several")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -344,5 +365,5 @@ def main(options: argparse.Namespace) -> int:
         RefusedError: if it cannot be begun.
         FailedError: if it does not succeed.
     """
-    promote(options.image, options.digest, options.source)
+    promote(options.image, options.digest, options.source, options.environment)
     return 0

@@ -18,10 +18,8 @@ def environments(overlays: Path = OVERLAYS) -> list[str]:
     return sorted(path.parent.name for path in overlays.glob("*/kustomization.yaml"))
 
 
-def followed() -> dict[str, Mapping[str, Any]]:
+def followed(applications: Path = APPLICATION.parent) -> dict[str, Mapping[str, Any]]:
     """Return the environments that Argo CD follows, each with the source in its Application."""
-    documents = [
-        one for file in sorted(APPLICATION.parent.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())
-    ]
+    documents = [one for file in sorted(applications.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())]
     sources = [one["spec"]["source"] for one in documents if one["kind"] == "Application"]
     return {Path(source["path"]).name: source for source in sources}

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tests.support.clones import change_banner
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import DEPLOYMENTS, image
 from tools.diff.changes import identity
 from tools.diff.consequences import Consequence, consequences
 from tools.diff.rules import Situation
@@ -131,12 +131,7 @@ def scaling(name: str, count: int) -> Edit:
 def another_image(overlay: Overlay) -> None:
     """The same image by its other name, so that the new pods run."""
     name, _, tag = overlay.images[API].rpartition(":")
-
-    def change(kustomization: dict[str, Any]) -> None:
-        (found,) = [item for item in kustomization["images"] if item["name"].endswith("/api")]
-        found |= {"newName": name, "newTag": tag}
-
-    overlay.change(change)
+    overlay.add("images", {"name": image(API).name, "newName": name, "newTag": tag})
 
 
 def reversing_variables(overlay: Overlay) -> None:

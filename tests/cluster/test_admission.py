@@ -23,6 +23,7 @@ from tests.support.product import DEPLOYMENTS
 from tests.support.waiting import eventually
 from tools.images import digest_of
 from tools.manifests import Manifest
+from tools.promote import pins_of
 from tools.render import render
 from tools.repository import OVERLAYS
 
@@ -141,8 +142,11 @@ def _promoted_overlay(scratch: Path, images: dict[str, str]) -> Path:
     file = scratch / "deploy" / "overlays" / "recette" / "kustomization.yaml"
     kustomization = yaml.safe_load(file.read_text())
     digests = {_short(reference.rpartition(":")[0]): digest_of(reference) for reference in images.values()}
-    for image in kustomization["images"]:
+    tags = scratch / pins_of(file.parent.name)
+    pins = yaml.safe_load(tags.read_text())
+    for image in pins["images"]:
         image["digest"] = digests[_short(image["name"])]
+    _write(tags, pins)
     kustomization["components"].append("../../components/smoke-test")
     kustomization["namespace"] = NAMESPACE
     any_port = "- {op: remove, path: /spec/ports/0/nodePort}"

@@ -15,14 +15,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.git import git
+from tests.support.product import FOLLOWED, rendered
 from tests.support.programs import Fakes
 from tools import promote
 from tools.__main__ import main
 from tools.command import run_program
-from tools.images import Image
-from tools.promote import FILE
-from tools.repository import REPOSITORY
+from tools.images import Image, images_of
+from tools.promote import pins_of
+from tools.render import add_components, render
+from tools.repository import REPOSITORY, followed
 
+FILE = pins_of(FOLLOWED)
+OVERLAY = FILE.parent.parent
+NAMES = {image.context.name: image.name for image in images_of(rendered(FOLLOWED))}
+HOST = NAMES["api"].partition("/")[0]
 COMMITS = 6
 PIN = r"newTag: sha-[0-9a-f]{40}(, digest: sha256:[0-9a-f]{64})?"
 REJECT = "#!/bin/sh\necho 'main is protected' >&2\nexit 1\n"
@@ -52,7 +58,7 @@ class Origin:
     clone: Path
 
     def text(self, commit: str = "main") -> bytes:
-        """Return the overlay's kustomization, as the remote has it."""
+        """Return the image tags, as the remote has them."""
         return subprocess.check_output(["git", "show", f"{commit}:{FILE}"], cwd=self.bare)
 
     def head(self) -> str:
@@ -106,7 +112,7 @@ def _registry_of_everything(monkeypatch: pytest.MonkeyPatch, fakes: Fakes) -> No
 def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A bare repository to copy, and its commits that images are built from."""
     first = tmp_path_factory.mktemp("history") / "first"
-    for name in ("deploy", "tools"):
+    for name in ("argocd", "deploy", "tools"):
         shutil.copytree(REPOSITORY / name, first / name, ignore=shutil.ignore_patterns("__pycache__"))
     git(first, "init", "--quiet", "--initial-branch=main")
     git(first, "add", ".")
@@ -131,7 +137,9 @@ def origin(tmp_path: Path, history: tuple[Path, list[str]]) -> Origin:
 
 
 def status(repository: Path, image: str, commit: str, digest: str = "") -> int:
-    return run_program("promote", lambda: promote.promote(image, digest or digest_of(commit), commit, repository))
+    return run_program(
+        "promote", lambda: promote.promote(image, digest or digest_of(commit), commit, repository=repository)
+    )
 
 
 def refusal(origin: Origin, capfd: pytest.CaptureFixture[str], expected: int, *request: str) -> str:
@@ -162,11 +170,11 @@ def test_one_line_changes_and_the_commit_says_why(
     assert origin.text().decode() == before.replace(old, new)
     assert git(origin.bare, "diff", "--numstat", "main~", "main") == f"1\t1\t{FILE}"
     message = git(origin.bare, "log", "-1", "--format=%B", "main")
-    assert message.splitlines()[0] == f"chore(recette): promote {image} to sha-{commit[:12]}"
+    assert message.splitlines()[0] == f"chore({FOLLOWED}): promote {image} to sha-{commit[:12]}"
     assert len(message.splitlines()[0]) <= 72
     trailers = subprocess.check_output(["git", "interpret-trailers", "--parse"], input=message, text=True)
     assert trailers.splitlines() == [f"Source-Commit: {commit}", f"Image-Digest: {digest_of(commit)}"]
-    assert fakes.calls("docker") == [f"docker manifest inspect ghcr.io/datapress/{image}@{digest_of(commit)}"]
+    assert fakes.calls("docker") == [f"docker manifest inspect {NAMES[image]}@{digest_of(commit)}"]
     (line,) = capfd.readouterr().out.splitlines()
     assert line.startswith(f"Promoted {image} of {commit[:12]} by {origin.head()} on origin/main")
 
@@ -174,7 +182,7 @@ def test_one_line_changes_and_the_commit_says_why(
 def test_comments_and_line_ends_stay(origin: Origin) -> None:
     def edit(clone: Path) -> None:
         text = re.sub(r"(.*/api, .*)", r"\1  # é: why", (clone / FILE).read_text())
-        text += "# - {name: ghcr.io/datapress/api, newTag: v0}"
+        text += f"# - {{name: {NAMES['api']}, newTag: v0}}"
         (clone / FILE).write_bytes(text.replace("\n", "\r\n").encode())
 
     origin.push(edit, "comment")
@@ -197,7 +205,7 @@ def test_the_command_line_promotes_the_commit_that_is_checked_out(origin: Origin
 def test_a_registry_of_ones_own_is_asked(origin: Origin, fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REGISTRY", "localhost:5000")
     assert status(origin.clone, "api", origin.commits[1]) == 0
-    reference = f"ghcr.io/datapress/api@{digest_of(origin.commits[1])}".replace("ghcr.io", "localhost:5000")
+    reference = f"{NAMES['api']}@{digest_of(origin.commits[1])}".replace(HOST, "localhost:5000")
     assert fakes.calls("docker") == [f"docker manifest inspect --insecure {reference}"]
     assert b"localhost" not in origin.text()
 
@@ -247,7 +255,7 @@ def test_a_rerun_changes_nothing(origin: Origin, capfd: pytest.CaptureFixture[st
     capfd.readouterr()
     assert status(origin.clone, "api", origin.commits[2]) == 0
     assert origin.head() == after
-    assert capfd.readouterr().out == f"Nothing to do: recette already runs api of {origin.commits[2][:12]}\n"
+    assert capfd.readouterr().out == f"Nothing to do: {FOLLOWED} already runs api of {origin.commits[2][:12]}\n"
 
 
 def test_an_older_build_never_replaces_a_newer_one(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:
@@ -257,7 +265,7 @@ def test_an_older_build_never_replaces_a_newer_one(origin: Origin, capfd: pytest
     assert status(origin.clone, "api", origin.commits[3]) == 0
     assert origin.head() == after
     said = capfd.readouterr().out
-    assert said.startswith(f"Nothing to do: recette already runs a newer build, api of {origin.commits[4][:12]}")
+    assert said.startswith(f"Nothing to do: {FOLLOWED} already runs a newer build, api of {origin.commits[4][:12]}")
     assert "git revert" in said
     assert len(said.splitlines()) == 1
 
@@ -324,7 +332,9 @@ def test_ten_at_once_lose_nothing_and_end_at_the_newest(origin: Origin, capfd: p
     assert (done, said.err) == ([0] * len(requests), "")
     newest = origin.commits[-1]
     assert {origin.runs(image) for image in ("api", "front")} == {f"sha-{newest}, digest: {digest_of(newest)}"}
-    promotions = git(origin.bare, "log", "--reverse", "--format=%H", "--grep=^chore(recette): promote", "main").split()
+    promotions = git(
+        origin.bare, "log", "--reverse", "--format=%H", f"--grep=^chore({FOLLOWED}): promote", "main"
+    ).split()
     assert sorted(promotions) == sorted(re.findall(r"^Promoted .* by (\w+) ", said.out, re.MULTILINE))
     for image in ("api", "front"):
         order = [
@@ -376,7 +386,7 @@ def test_who_comes_second_starts_again(origin: Origin, overtake: Callable[..., l
     elsewhere = origin.another_clone()
     asked = overtake(lambda: status(elsewhere, "front", origin.commits[1]))
     assert status(origin.clone, "api", origin.commits[2]) == 0
-    assert asked == [f"ghcr.io/datapress/{name}" for name in ("api", "front", "api")]
+    assert asked == [NAMES[name] for name in ("api", "front", "api")]
     assert origin.runs("front").startswith(f"sha-{origin.commits[1]}")
     assert origin.runs("api").startswith(f"sha-{origin.commits[2]}")
 
@@ -410,19 +420,19 @@ def test_a_remote_that_never_rests_is_given_up(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("no such manifest: {}", "ghcr.io has no {}: push it first"),
-        ("manifest unknown", "ghcr.io has no {}: push it first"),
-        ("name unknown", "ghcr.io has no {}: push it first"),
-        ("denied", "ghcr.io does not let you read {} (denied): 'docker login ghcr.io' first"),
-        ('Get "https://x": unauthorized', "'docker login ghcr.io' first"),
-        ("Get x: no basic auth credentials", "'docker login ghcr.io' first"),
-        ("dial tcp: connection refused", "ghcr.io does not say whether it has {}: dial tcp: connection refused"),
+        ("no such manifest: {}", f"{HOST} has no {{}}: push it first"),
+        ("manifest unknown", f"{HOST} has no {{}}: push it first"),
+        ("name unknown", f"{HOST} has no {{}}: push it first"),
+        ("denied", f"{HOST} does not let you read {{}} (denied): 'docker login {HOST}' first"),
+        ('Get "https://x": unauthorized', f"'docker login {HOST}' first"),
+        ("Get x: no basic auth credentials", f"'docker login {HOST}' first"),
+        ("dial tcp: connection refused", f"{HOST} does not say whether it has {{}}: dial tcp: connection refused"),
     ],
 )
 def test_an_image_that_the_registry_does_not_give_is_no_commit(
     origin: Origin, fakes: Fakes, capfd: pytest.CaptureFixture[str], said: str, told: str
 ) -> None:
-    reference = f"ghcr.io/datapress/api@{digest_of(origin.commits[1])}"
+    reference = f"{NAMES['api']}@{digest_of(origin.commits[1])}"
     fakes.add("docker", {"inspect": (1, said.format(reference))})
     assert told.format(reference) in refusal(origin, capfd, 2, "api", origin.commits[1])
 
@@ -442,7 +452,7 @@ def test_a_wrong_image_lists_the_right_ones(origin: Origin, capfd: pytest.Captur
 @pytest.mark.parametrize(
     ("old", "new", "count"),
     [
-        (r"( *- \{name: ghcr.io/datapress/api.*\n)", r"\1\1", 2),
+        (r"( *- \{name: \S*/api,.*\n)", r"\1\1", 2),
         (r"(/api), newTag: [^}]*", r"\1, newTag: v1.0", 0),
         (r"- \{name: (\S*/api), (newTag: \S*)\}", r"- name: \1\n    \2", 0),
         (r"[\s\S]+", "", 0),
@@ -527,7 +537,7 @@ def test_a_commit_that_git_refuses_is_told(
 
 
 def test_an_overlay_that_does_not_render_is_no_commit(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:
-    origin.push(lambda clone: (clone / FILE.parent / "config.json").unlink(), "break")
+    origin.push(lambda clone: (clone / OVERLAY / "config.json").unlink(), "break")
     assert "does not render, nothing was committed" in refusal(origin, capfd, 1, "api", origin.commits[1])
 
 
@@ -539,12 +549,12 @@ def test_an_image_that_renders_as_something_else_is_no_commit(
     def edit(clone: Path) -> None:
         text = (clone / FILE).read_text()
         (clone / FILE).write_text(
-            re.sub(r"(/front, newTag.*\n)", r"\1  - {newTag: v1, name: ghcr.io/datapress/api}\n", text)
+            re.sub(r"(/front, newTag.*\n)", rf"\1  - {{newTag: v1, name: {NAMES['api']}}}\n", text)
         )
 
     origin.push(edit, "twice")
     said = refusal(origin, capfd, 1, "api", origin.commits[1])
-    assert "renders ghcr.io/datapress/api:v1 instead of" in said
+    assert f"renders {NAMES['api']}:v1 instead of" in said
 
 
 def test_one_image_goes_back_while_the_other_stays(origin: Origin) -> None:
@@ -557,3 +567,55 @@ def test_one_image_goes_back_while_the_other_stays(origin: Origin) -> None:
     git(operator, "push", "--quiet", "origin", "main")
     assert origin.runs("api") == f"sha-{origin.commits[0]}"
     assert origin.runs("front").startswith(f"sha-{origin.commits[1]}")
+
+
+# --- where to
+
+
+def follow_another(clone: Path) -> None:
+    """Have Argo CD follow a copy of the overlay too."""
+    shutil.copytree(clone / OVERLAY, clone / OVERLAY.with_name("another"))
+    application = (clone / "argocd" / "application.yaml").read_text()
+    (clone / "argocd" / "another.yaml").write_text(application.replace(str(OVERLAY), str(OVERLAY.with_name("another"))))
+    git(clone, "add", ".")
+
+
+@pytest.mark.parametrize("named", ["", "nowhere"])
+def test_of_several_environments_one_must_be_named(
+    origin: Origin, capfd: pytest.CaptureFixture[str], named: str
+) -> None:
+    origin.push(follow_another, "follow another")
+    commit = origin.commits[1]
+    done = run_program("promote", lambda: promote.promote("api", digest_of(commit), commit, named, origin.clone))
+    assert done == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.endswith(f"by ENV=: {', '.join(sorted(['another', FOLLOWED]))}")
+
+
+def test_the_environment_that_is_named_alone_is_promoted_to(origin: Origin) -> None:
+    origin.push(follow_another, "follow another")
+    before, commit = origin.text(), origin.commits[1]
+    command = [sys.executable, "-m", "tools", "promote", "api", digest_of(commit), commit, "--environment", "another"]
+    subprocess.run(command, cwd=origin.clone, check=True)
+    assert origin.text() == before
+    assert git(origin.bare, "diff", "--numstat", "main~", "main") == f"1\t1\t{pins_of('another')}"
+
+
+# --- the file
+
+
+def test_kustomize_knows_the_file(tmp_path: Path) -> None:
+    """What others do to it: `kustomize edit set image`, and Argo CD, which adds its components after all others."""
+    shutil.copytree(REPOSITORY / "deploy", tmp_path / "deploy")
+    pin = f"sha-{'a' * 40}@sha256:{'b' * 64}"
+    program = str(REPOSITORY / ".build" / "bin" / "kustomize")
+    for name in NAMES.values():
+        subprocess.run(
+            [program, "edit", "set", "image", f"{name}={name}:{pin}"], cwd=(tmp_path / FILE).parent, check=True
+        )
+    add_components(tmp_path, followed()[FOLLOWED])
+    pods = [one["spec"]["template"]["spec"] for one in render(tmp_path / OVERLAY) if "template" in one.get("spec", {})]
+    images = [container["image"] for pod in pods for container in pod["containers"]]
+    assert {image.partition(":")[0] for image in images} == set(NAMES.values())
+    assert len(images) > len(NAMES), "no component was added that runs an image"
+    assert all(image.endswith(f":{pin}") for image in images)

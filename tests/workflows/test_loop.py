@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.product import FOLLOWED
 from tests.workflows.reading import Workflows, read_all, triggers
-from tools.promote import BRANCH, FILE
+from tools.promote import BRANCH, pins_of
 
 PROMOTER = "promote.yml"
+FILE = pins_of(FOLLOWED)
 
 
 def matches(text: str, patterns: list[str]) -> bool:

@@ -15,6 +15,7 @@ from tests.cluster.gitops.application import APPLICATION, Builder, Loop, Source
 from tests.support.clones import make_origin
 from tests.support.cluster import Cluster, Measure
 from tests.support.git import git
+from tests.support.product import FOLLOWED
 from tests.support.servers import running
 from tests.support.waiting import eventually
 from tools.promote import read_pin
@@ -41,7 +42,7 @@ def source(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def builder(cluster: Cluster, source: Source) -> Builder:
-    return Builder(cluster, source, read_pin(source.directory, "api").image)
+    return Builder(cluster, source, read_pin(source.directory, FOLLOWED, "api").image)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import pytest
 
 from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, replacing
 from tests.support.cluster import Measure
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import DEPLOYMENTS, FOLLOWED
 from tests.support.waiting import eventually
+from tools.promote import pins_of
 
 API, FRONT = DEPLOYMENTS
 REVERT_TO_SERVED = 180  # seconds: far above what progressDeadlineSeconds, a retry and a poll take together
@@ -71,7 +72,8 @@ def test_an_image_that_is_not_there_and_the_commit_after_it(loop: Loop, measure:
     former = loop.served_revision()
     pin = r"(/api, newTag: sha-[0-9a-f]{40}, digest: )sha256:[0-9a-f]{64}"
     with loop.lossless("missing-image-next", measure):
-        mistake = loop.source.commit("Name an image that nobody has", replacing(pin, rf"\g<1>{UNKNOWN_DIGEST}"))
+        unknown = replacing(pin, rf"\g<1>{UNKNOWN_DIGEST}", pins_of(FOLLOWED))
+        mistake = loop.source.commit("Name an image that nobody has", unknown)
         eventually(lambda: waiting_reasons(loop) & {"ErrImagePull", "ImagePullBackOff"}, 60, "it is tried")
         assert loop.syncing(mistake)
         second = loop.source.commit(

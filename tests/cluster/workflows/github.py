@@ -17,7 +17,7 @@ from typing import Any
 import playwright
 
 from tests.support.clones import shell_environment
-from tools.promote import read_pin
+from tests.support.product import API, image
 from tools.repository import REPOSITORY
 
 ACTIONS = Path(__file__).parent / "actions"
@@ -26,7 +26,7 @@ ACT = REPOSITORY / ".build" / "bin" / "act"
 # Playwright brings the Node.js that runs the actions.
 NODE = Path(playwright.__file__).parent / "driver"
 # Of who owns the images that recette names; GitHub knows an owner with capital letters, which no registry has.
-GITHUB_REPOSITORY = f"{read_pin(REPOSITORY, 'api').image.name.split('/')[-2].title()}/datapress"
+GITHUB_REPOSITORY = f"{image(API).name.split('/')[-2].title()}/datapress"
 REMOTE_ACTION = re.compile(r"uses: (?P<name>(?!\./)[^@\s]+)@(?P<commit>[0-9a-f]{40})")
 GH = """#!/bin/sh
 echo "$*" >> "$GH_NOTED"

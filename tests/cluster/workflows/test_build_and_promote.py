@@ -13,9 +13,10 @@ from tests.documents.test_adding import take_names
 from tests.support.clones import make_clone, make_origin
 from tests.support.cluster import Measure
 from tests.support.git import git
+from tests.support.product import FOLLOWED
 from tools.command import do
 from tools.images import build, digest_of
-from tools.promote import FILE, read_pin
+from tools.promote import pins_of, read_pin
 from tools.render import render
 
 IMAGES = ("api", "front")
@@ -48,7 +49,7 @@ class Project:
 
     def running(self, revision: str = "main") -> dict[str, tuple[str, str]]:
         """Return the commit and the digest that recette's overlay has of each image."""
-        images = yaml.safe_load(git(self.origin, "show", f"{revision}:{FILE}"))["images"]
+        images = yaml.safe_load(git(self.origin, "show", f"{revision}:{pins_of(FOLLOWED)}"))["images"]
         return {item["name"].rpartition("/")[2]: (item["newTag"], item.get("digest", "")) for item in images}
 
 
@@ -165,14 +166,14 @@ def test_ten_promotions_at_once_lose_nothing_and_keep_the_order(
     promotions = git(project.origin, "rev-list", "--reverse", f"{newest}..main").splitlines()
     for promotion in promotions:
         changed = git(project.origin, "show", "--format=", "--numstat", promotion)
-        assert changed.split() == ["1", "1", str(FILE)]
+        assert changed.split() == ["1", "1", str(pins_of(FOLLOWED))]
     age = {f"sha-{commit}": number for number, commit in enumerate(project.commits)}
     for image in IMAGES:
         ages = [age.get(project.running(promotion)[image][0], -1) for promotion in promotions]
         assert ages == sorted(ages)
     for image, (tag, digest) in project.running().items():
         assert github.manifest(f"{github.image(image)}@{digest}"), tag
-    assert render(project.clone_at("origin/main", "final") / FILE.parent)
+    assert render(project.clone_at("origin/main", "final") / pins_of(FOLLOWED).parent.parent)
     measure("promotions at once: runs, commits on main", f"{len(runs)}, {len(promotions)}")
 
 
@@ -195,7 +196,7 @@ def test_what_cannot_be_verified_is_not_promoted(
     (*_, commit) = project.commits
     clone = project.clone_at(commit, "unverified")
     reference = f"{github.image('api')}:unverified"
-    build(read_pin(clone, "api").image, reference, commit)
+    build(read_pin(clone, FOLLOWED, "api").image, reference, commit)
     do(["docker", "push", "--quiet", reference])
     (clone / WORKFLOWS / "caller.yml").write_text(calling(digest_of(reference) if published else NOWHERE))
     run = github.run(clone, "caller.yml", "push", ATTESTATION_VERIFIES="0" if attested else "1")
