@@ -13,6 +13,7 @@ run: ## serve API and page here, with the values of ENV (default: dev), without 
 	@tools/setup.sh run
 	@python -m tools run $(ENV)
 
+# With CURRENT_DOCUMENTS=1, a PDF or a presentation of other sources is an error, not a note.
 test: ## run every check that needs no cluster
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint

@@ -15,8 +15,9 @@ OF_TEST = {".venv": {"run.installed", "check.installed", "go.installed"}, ".buil
 
 
 def shell_environment() -> dict[str, str]:
-    """Return what a shell has, without what the make that runs the tests tells its own children."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    """Return what a shell has, without what the make that runs the tests tells its own children and tests."""
+    told = ("MAKE", "MFLAGS", "PYTEST_", "CURRENT_DOCUMENTS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(told)}
 
 
 def make_origin(directory: Path) -> Path:
