@@ -4,10 +4,10 @@ PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check mutants e2e drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs lock clean
+.PHONY: help run test lint check copies mutants e2e drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
 	@tools/setup.sh run
@@ -18,6 +18,10 @@ test: ## run every check that needs no cluster
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
+
+copies: ## change fresh clones as a copy would: names, ports, a workload more; their tests must stay green (some minutes)
+	@tools/setup.sh test
+	@$(PYTEST) tests/copies -n 2 --dist worksteal
 
 mutants: ## weaken NGINX's and gunicorn's settings one by one: a test must see each (some minutes)
 	@tools/setup.sh test
@@ -87,6 +91,18 @@ diff: ## say what the files here change, and what follows: [REF=main] [OPTIONS=-
 promote: ## set an image of what Argo CD follows: IMAGE=api DIGEST=sha256:… [SOURCE=commit] [ENV=…, if it follows several]
 	@tools/setup.sh deploy
 	@python -m tools promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)") $(if $(findstring command,$(origin ENV)),--environment "$(ENV)")
+
+# Of the command line alone: a REGISTRY that the shell exports is that of `make deploy` and of the tests.
+given = $(if $(filter command,$(origin $(1))),$(2))
+adopt: ## give this copy its names: OWNER=acme REPOSITORY=acme/site [REGISTRY=host] [PRODUCT=acme] [ENVIRONMENTS="dev=essai"]
+	@tools/setup.sh adopt
+	@python -m tools adopt $(call given,OWNER,--owner="$(OWNER)") $(call given,REPOSITORY,--repository="$(REPOSITORY)") \
+	  $(call given,REGISTRY,--registry="$(REGISTRY)") $(call given,PRODUCT,--product="$(PRODUCT)") \
+	  $(foreach one,$(ENVIRONMENTS),--environment="$(one)")
+
+new-environment: ## add an environment: NAME=preprod FROM=recette [NODE_PORT=30082] [OPTIONS=--no-argocd]
+	@tools/setup.sh check
+	@python -m tools new-environment "$(NAME)" --from "$(FROM)" $(if $(NODE_PORT),--node-port "$(NODE_PORT)") $(OPTIONS)
 
 cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the versions that kind has images of
 	@tools/setup.sh cluster

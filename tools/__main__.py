@@ -10,9 +10,11 @@ from tools.command import Parser, run_program
 
 # Name → module, and what it does. A module offers add_arguments(parser) and main(options) -> exit status.
 COMMANDS = {
+    "adopt": ("tools.adopt", "give this copy names of its own: owner, repository, registry, product, environments"),
     "check": ("tools.check", "report what is wrong in the overlays, with file and line"),
     "diff": ("tools.diff", "say what the files here would change, and what follows"),
     "compare": ("tools.compare", "show how the environments differ"),
+    "new-environment": ("tools.new_environment", "add an environment like one that is there, to every list of them"),
     "promote": ("tools.promote", "have an environment run an image"),
     "run": ("tools.local.run", "serve the API and the page on this machine, without Docker or a cluster"),
     "deploy": ("tools.local.deploy", "build the images and bring an environment to the current context's cluster"),

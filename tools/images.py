@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.command import FailedError, RefusedError, ask, do
 from tools.manifests import Manifest, pods_of
@@ -62,7 +63,17 @@ def deployment_of(manifests: Iterable[Manifest], source: str) -> Manifest:
 
 def version() -> str:
     """Return the product's version, as pyproject.toml has it."""
-    return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])
+    return str(_project()["version"])
+
+
+def product() -> str:
+    """Return the product's name, as pyproject.toml has it: in lower case."""
+    return str(_project()["name"])
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    return project
 
 
 def revision(repository: Path = REPOSITORY) -> str:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
-#   tools/setup.sh run|deploy|check|docs|test|bench|bench-recette|cluster|e2e
+#   tools/setup.sh run|deploy|check|adopt|docs|test|bench|bench-recette|cluster|e2e
 # Python packages go to .venv, the programs it builds or unpacks to .build/bin; only what apt has (Chromium, LibreOffice, hunspell, npm, wrk)
 # is installed into the system.
 set -euo pipefail
@@ -86,6 +86,7 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
+  adopt) make_venv; install_python test ;;
   docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
     apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress
@@ -99,5 +100,5 @@ case $what in
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
-  *) printf 'usage: tools/setup.sh run|deploy|check|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
+  *) printf 'usage: tools/setup.sh run|deploy|check|adopt|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac
