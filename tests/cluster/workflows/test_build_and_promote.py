@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from tests.cluster.workflows.github import GITHUB_REPOSITORY, WORKFLOWS, GitHub, Run
-from tests.documents.test_adding import take_names
 from tests.support.clones import make_clone, make_origin
 from tests.support.cluster import Measure
+from tests.support.commands import run as run_commands
 from tests.support.git import git
 from tests.support.product import FOLLOWED
 from tools.command import do
@@ -122,7 +122,7 @@ def test_a_copy_without_history_publishes_and_promotes_its_own(github: GitHub, t
     copy = make_clone(origin, tmp_path / "copy")
     git(copy, "checkout", "--quiet", "--orphan", "copy")
     git(copy, "commit", "--quiet", "--message=Begin")
-    take_names(copy, "team", "team/site")
+    run_commands("make adopt OWNER=team REPOSITORY=team/site", copy)
     git(copy, "commit", "--quiet", "--all", "--message=Take names of our own")
     git(copy, "push", "--quiet", "--force", "origin", "HEAD:main")
     commit = git(copy, "rev-parse", "HEAD")
