@@ -20,8 +20,13 @@ def manifests(environment: str = "recette") -> list[Manifest]:
     return deployed(environment)
 
 
+@cache
+def known() -> flows.Flows:
+    return flows.load(flows.deployed())
+
+
 def chart(of: list[Manifest], environment: str = "recette") -> list[str]:
-    return draw(environment, of, flows.load(flows.deployed())).splitlines()
+    return draw(environment, of, known()).splitlines()
 
 
 @pytest.mark.parametrize("environment", environments())

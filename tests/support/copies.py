@@ -1,6 +1,5 @@
 """What a copy of this repository changes, and which of its own tests that turns red."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clones import shell_environment
 from tests.support.git import git
 from tools.repository import OVERLAYS
 
@@ -40,7 +40,7 @@ def failing(clone: Path, *selection: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", *selection],
         cwd=clone,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        env=shell_environment(),
         capture_output=True,
         text=True,
         check=False,
