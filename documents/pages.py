@@ -138,7 +138,7 @@ def region(name: str) -> str:
         RefusedError: if there is none of that name.
     """
     if name not in REGIONS:
-        raise RefusedError(f"there is no region '{name}': take one of {', '.join(REGIONS)}")
+        raise RefusedError(f"there is no region '{name}'; choose one of {', '.join(REGIONS)}")
     return REGIONS[name]()
 
 
@@ -206,7 +206,7 @@ def main(arguments: list[str]) -> None:
     """Write the pages, or list the values.
 
     Raises:
-        RefusedError: if a page asks for what there is not.
+        RefusedError: if a page asks for something unknown.
     """
     parser = Parser(prog="docs")
     parser.add_argument("--values", action="store_true", help="list what a sentence may take, besides figures")

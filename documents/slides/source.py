@@ -44,7 +44,7 @@ def load(path: Path = SOURCE) -> dict[str, Any]:
     """Return the whole presentation.
 
     Raises:
-        RefusedError: if it asks for a figure or a value that there is not.
+        RefusedError: if it asks for an unknown figure or value.
     """
     found: dict[str, Any] = filled(yaml.safe_load(path.read_text()))
     return found

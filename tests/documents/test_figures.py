@@ -77,7 +77,7 @@ def test_a_figure_that_is_not_declared_is_an_error() -> None:
         ("operations", "make drills"),
     ],
 )
-def test_a_figure_without_a_value_is_an_error_that_says_how_to_get_it(key: str, command: str) -> None:
+def test_a_figure_without_a_value_names_the_command_to_run(key: str, command: str) -> None:
     with pytest.raises(RefusedError, match=rf"^docs/mesures\.json has no '{key}': run '{command} RECORD=1'$"):
         english(key)
 

@@ -1,4 +1,4 @@
-"""What `make docs` writes into pages is current, and a page cannot ask for what there is not."""
+"""What `make pages` writes into pages is current, and a page that asks for something unknown is refused."""
 
 import re
 from pathlib import Path
@@ -68,8 +68,8 @@ def test_a_wrong_mark_is_refused_with_its_place(text: str) -> None:
         fill(f"Before\n\n{text}", "page.md", make, make)
 
 
-def test_what_there_is_not_is_refused() -> None:
-    with pytest.raises(RefusedError, match=f"there is no region 'nothing': take one of .*{next(iter(REGIONS))}"):
+def test_an_unknown_region_or_value_is_refused() -> None:
+    with pytest.raises(RefusedError, match=f"there is no region 'nothing'; choose one of .*{next(iter(REGIONS))}"):
         region("nothing")
     with pytest.raises(RefusedError, match=r"there is no value 'recette\.api\.replica': .*--values"):
         value("recette.api.replica")

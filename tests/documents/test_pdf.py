@@ -48,7 +48,7 @@ def shown(of: str) -> list[str]:
     ]
 
 
-def test_its_sources_are_the_page_its_pictures_and_what_prints_it() -> None:
+def test_its_sources_are_the_page_its_pictures_and_its_style() -> None:
     names = {path.name for path in pdf.sources()}
     assert {PAGE.name, "page.png", "print.css", "template.html", "mermaid.json"} <= names
     assert all(path.is_file() for path in pdf.sources())
