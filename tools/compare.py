@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
-from tools.manifests import Manifest, pods_of
+from tools.manifests import Manifest, pods_of, type_of
 from tools.render import render
 from tools.repository import OVERLAYS, environments
 from tools.terminal import add_json_option, paint, print_json
@@ -49,7 +49,7 @@ def _images(manifest: Manifest, pins: bool) -> Iterator[tuple[str, str]]:
 def exposure(service: Manifest) -> str:
     """Return how a Service is reached: its type, and its node ports."""
     node_ports = [str(port["nodePort"]) for port in service["spec"]["ports"] if "nodePort" in port]
-    return " ".join([service["spec"].get("type", "ClusterIP"), *node_ports])
+    return " ".join([type_of(service), *node_ports])
 
 
 def _values(config_map: Manifest) -> Iterator[tuple[str, str]]:

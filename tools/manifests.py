@@ -116,6 +116,15 @@ def selector_of(manifest: Manifest) -> dict[str, Any] | None:
             return found
 
 
+# The types of Services that have node ports.
+NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
+
+
+def type_of(service: Manifest) -> str:
+    """Return the type of a Service."""
+    return str(service["spec"].get("type") or "ClusterIP")
+
+
 # --- pods
 
 

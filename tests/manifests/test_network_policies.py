@@ -1,4 +1,4 @@
-"""The rendered policies let pass what flows.yaml (deploy/) says, on any port, and no more."""
+"""Each change of a policy disagrees with deploy/flows.yaml; that nothing does as it is, `make check` says."""
 
 import copy
 from collections.abc import Iterator
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.manifests import Environment
 from tools.manifests import Manifest
 from tools.network.flows import ELSEWHERE, Flows, deployed, disagreements, group, load, loose_edges
 from tools.network.policy import PEERS
@@ -28,30 +27,9 @@ def faults(flows: Flows, policies: list[Manifest]) -> list[object]:
     return [*disagreements(flows, policies), *loose_edges(flows, policies)]
 
 
-def test_policies_let_pass_the_flows_and_nothing_else(flows: Flows, policies: list[Manifest]) -> None:
-    assert disagreements(flows, policies) == []
-
-
-def test_every_part_of_a_policy_is_needed_and_no_wider_than_that(flows: Flows, policies: list[Manifest]) -> None:
-    assert loose_edges(flows, policies) == []
-
-
 def test_every_policy_judges_both_directions(policies: list[Manifest]) -> None:
     """So that none of them depends on another, the denial of all other connections, for what it does not list."""
     assert {tuple(policy["spec"]["policyTypes"]) for policy in policies} == {("Ingress", "Egress")}
-
-
-def test_every_pod_and_port_of_an_environment_is_in_the_flows(environment: Environment, flows: Flows) -> None:
-    for deployment in environment.of_kind("Deployment"):
-        template = deployment["spec"]["template"]
-        (end,) = [
-            name
-            for name, end in flows.ends.items()
-            if end.namespace == environment.namespace and end.labels == template["metadata"]["labels"]
-        ]
-        assert end in flows.reaches
-        ports = {port["name"] for container in template["spec"]["containers"] for port in container["ports"]}
-        assert {f"{end}:{port}" for port in ports} <= flows.targets.keys()
 
 
 def test_every_change_of_a_policy_is_found(flows: Flows, policies: list[Manifest]) -> None:

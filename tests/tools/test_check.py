@@ -13,7 +13,10 @@ import pytest
 import yaml
 
 from tools.__main__ import main
-from tools.check import Finding, check, rendering, rules
+from tools.check import Finding, check, rendering
+from tools.check.catalogue import RULES
+from tools.check.explain import BROKEN, example
+from tools.command import RefusedError
 from tools.render import build
 from tools.repository import REPOSITORY, environments
 
@@ -21,8 +24,12 @@ CATALOGUE = REPOSITORY / "tests" / "cases" / "catalogue"
 CASE = "case.yaml"
 
 
-def cases(kind: str) -> list[Path]:
-    return sorted(path.parent for path in CATALOGUE.glob(f"{kind}/*/{CASE}"))
+def cases(pattern: str) -> list[Path]:
+    return sorted(path.parent for path in CATALOGUE.glob(f"{pattern}/{CASE}"))
+
+
+def name_of(case: Path) -> str:
+    return "/".join(case.relative_to(CATALOGUE).parts[1:])
 
 
 def case_of(directory: Path) -> dict[str, Any]:
@@ -93,7 +100,7 @@ def known() -> set[tuple[str, str, str]]:
     return {(one.rule, one.file, one.reason) for one in check() if one.note}
 
 
-@pytest.mark.parametrize("directory", cases("broken"), ids=lambda path: path.name)
+@pytest.mark.parametrize("directory", cases("broken/*/*"), ids=name_of)
 def test_what_is_broken_is_reported_with_its_line(
     directory: Path, changed: Callable[[Path], Path], known: set[tuple[str, str, str]]
 ) -> None:
@@ -107,18 +114,44 @@ def test_what_is_broken_is_reported_with_its_line(
         assert one.get("says", "") in said
 
 
-@pytest.mark.parametrize("directory", cases("sound"), ids=lambda path: path.name)
+@pytest.mark.parametrize("directory", cases("sound/*"), ids=name_of)
 def test_what_is_unusual_and_sound_is_not_reported(directory: Path, changed: Callable[[Path], Path]) -> None:
     assert [finding for finding in check(changed(directory)) if not finding.note] == []
 
 
-def test_every_rule_is_broken_by_a_case() -> None:
-    assert {one["rule"] for directory in cases("broken") for one in case_of(directory)["expect"]} == set(rules())
+def test_every_rule_is_broken_by_a_case_of_its_own() -> None:
+    assert {path.name for path in BROKEN.iterdir()} == RULES.keys()
+    assert {directory: case_of(directory)["expect"][0]["rule"] for directory in cases("broken/*/*")} == {
+        directory: directory.parent.name for directory in cases("broken/*/*")
+    }
 
 
 def test_each_folder_of_the_catalogue_is_a_case() -> None:
-    for kind in ("broken", "sound"):
-        assert [path for path in (CATALOGUE / kind).iterdir() if not (path / CASE).is_file()] == []
+    folders = [*BROKEN.glob("*/*"), *CATALOGUE.glob("sound/*")]
+    assert [path for path in folders if not (path / CASE).is_file()] == []
+
+
+# --- what a rule is for
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_is_explained_by_a_case_that_it_finds(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The cases show that the bad example is reported; the good one is what stands in the repository."""
+    assert main(["check", "--explain", name]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    rule, shown = RULES[name], example(RULES[name])
+    for text in (name, rule.why, rule.remedy, shown.story):
+        assert " ".join(text.split()) in said
+    assert shown.edits
+    for edit in shown.edits:
+        assert edit["old"] in (REPOSITORY / edit["file"]).read_text()
+        assert all(" ".join(edit[key].split()) in said for key in ("old", "new"))
+
+
+@pytest.mark.parametrize(("name", "near"), [("service-prot", "service-port"), ("zzz", "--help lists them")])
+def test_an_unknown_rule_gets_the_nearest_names(name: str, near: str) -> None:
+    with pytest.raises(RefusedError, match=f"there is no rule '{name}'.* {near}"):
+        main(["check", "--explain", name])
 
 
 # --- the command
@@ -172,5 +205,5 @@ def test_the_repository_is_sound() -> None:
 
 
 def test_a_line_is_reported_once_with_its_environments(changed: Callable[[Path], Path]) -> None:
-    (found,) = [one for one in check(changed(CATALOGUE / "broken" / "runs-as-root")) if not one.note]
+    (found,) = [one for one in check(changed(BROKEN / "pod-security" / "runs-as-root")) if not one.note]
     assert found.environments == environments()

@@ -5,56 +5,29 @@ the rules below against the result. docs/decisions/0014-verification-des-overlay
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tools.check import environments, kustomizations, names, pod_security, secrets, workloads
+from tools.check import (  # noqa: F401 - their rules register themselves
+    environments,
+    flows,
+    kustomizations,
+    names,
+    pod_security,
+    secrets,
+    workloads,
+)
+from tools.check.catalogue import RULES, Rule, Scope, of
+from tools.check.explain import explain
 from tools.check.rendering import Problem, Rendering, Tree, open_tree
 from tools.render import RenderError
 from tools.repository import REPOSITORY
 from tools.terminal import add_json_option, paint, print_json
 
-# In each rendering by itself.
-RULES: dict[str, Callable[[Rendering], Iterator[Problem]]] = {
-    "deprecated": kustomizations.deprecated,
-    "image-without-effect": kustomizations.images_without_effect,
-    "pod-security": pod_security.pod_security,
-    "word": workloads.words,
-    "image": workloads.images,
-    "digest": workloads.digests,
-    "limits": workloads.limits,
-    "autoscaler": workloads.autoscalers,
-    "budget": workloads.budgets,
-    "secret": secrets.secrets,
-    "selector": names.selectors,
-    "own-selector": names.own_selectors,
-    "service-port": names.service_ports,
-    "policy-port": names.policy_ports,
-    "probe-port": names.probe_ports,
-    "reference": names.references,
-    "key": names.absent_keys,
-    "unread-key": names.unread_keys,
-    "volume": names.volumes,
-    "variable": names.variables,
-}
-# Between renderings.
-RULES_OF_ALL: dict[str, Callable[[Tree, list[Rendering]], Iterator[Problem]]] = {
-    "patch-without-effect": kustomizations.patches_without_effect,
-    "host": names.hosts,
-    "one-environment": environments.one_environment,
-    "node-port": environments.node_ports,
-    "namespace": environments.namespaces,
-    "project": environments.project,
-}
-# Without a rendering.
-RULES_OF_FILES: dict[str, Callable[[Tree], Iterator[Problem]]] = {
-    "unused-file": kustomizations.unused_files,
-    "application": environments.application,
-}
 # A rule, what it found, and in which environment.
 Found = tuple[str, Problem, str]
-SYNTAX, KUSTOMIZE, SCHEMA = "syntax", "kustomize", "schema"
 
 
 @dataclass(order=True)
@@ -84,36 +57,39 @@ def check(root: Path = REPOSITORY) -> list[Finding]:
     """Return what is wrong in a repository, in the order of its files."""
     with open_tree(root) as tree:
         # Nothing can be said of what is no YAML.
-        unreadable = [(SYNTAX, problem, "") for problem in kustomizations.syntax(tree)]
-        return _merged(tree, unreadable or _findings(tree))
+        return _merged(tree, [*_found(RULES["syntax"], "", tree)] or _findings(tree))
 
 
-def _findings(tree: Tree) -> Iterator[Found]:
-    """Give every problem with its rule and its environment."""
-    for rule, of_files in RULES_OF_FILES.items():
-        yield from ((rule, problem, "") for problem in of_files(tree))
+def _found(rule: Rule, environment: str, *given: Any) -> Iterator[Found]:
+    return ((rule.name, problem, environment) for problem in rule.find(*given))
+
+
+def _findings(tree: Tree) -> list[Found]:
+    """Return every problem with its rule and its environment."""
+    found = [one for rule in of(Scope.FILES) for one in _found(rule, "", tree)]
     valid: list[Rendering] = []
     for overlay in tree.overlays:
         try:
             renderings = tree.renderings(overlay)
         except RenderError as error:
-            yield KUSTOMIZE, kustomizations.refused(tree, overlay, error), overlay.name
+            refusal = RULES["kustomize"]
+            found.append((refusal.name, refusal.find(tree, overlay, error), overlay.name))
             continue
-        refused = [(SCHEMA, problem, overlay.name) for one in renderings for problem in workloads.schema(one)]
-        yield from refused
+        refused = [one for rendering in renderings for one in _found(RULES["schema"], overlay.name, rendering)]
+        found += refused
         # The other rules rely on the form of the objects.
-        valid += renderings if all(problem.note for _, problem, _ in refused) else []
-    yield from _findings_of_valid(tree, valid)
-
-
-def _findings_of_valid(tree: Tree, renderings: list[Rendering]) -> Iterator[Found]:
-    for rendering in renderings:
-        for rule, of_one in RULES.items():
-            yield from ((rule, problem, rendering.environment) for problem in of_one(rendering))
+        valid += renderings if _is_sound(refused) else []
+    for rendering in valid:
+        found += [one for rule in of(Scope.RENDERING) for one in _found(rule, rendering.environment, rendering)]
     # Half of the environments would look like a difference.
-    if {rendering.environment for rendering in renderings} == {overlay.name for overlay in tree.overlays}:
-        for rule, of_all in RULES_OF_ALL.items():
-            yield from ((rule, problem, "") for problem in of_all(tree, renderings))
+    if {rendering.environment for rendering in valid} == {overlay.name for overlay in tree.overlays}:
+        found += [one for rule in of(Scope.RENDERINGS) for one in _found(rule, "", tree, valid)]
+        found += [one for rule in of(Scope.LAST) if _is_sound(found) for one in _found(rule, "", tree, valid)]
+    return found
+
+
+def _is_sound(found: Iterable[Found]) -> bool:
+    return all(problem.note for _, problem, _ in found)
 
 
 def _merged(tree: Tree, found: Iterable[Found]) -> list[Finding]:
@@ -128,25 +104,24 @@ def _merged(tree: Tree, found: Iterable[Found]) -> list[Finding]:
     return sorted(merged.values())
 
 
-def rules() -> dict[str, str]:
-    """Return every rule and what it finds."""
-    described = {KUSTOMIZE: "What Kustomize itself refuses"}
-    others = {SYNTAX: kustomizations.syntax, SCHEMA: workloads.schema}
-    for table in (RULES_OF_FILES, RULES, RULES_OF_ALL, others):
-        described |= {name: str(rule.__doc__).splitlines()[0].rstrip(".") for name, rule in table.items()}
-    return dict(sorted(described.items()))
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    listed = "\n".join(f"  {name:22}{text}" for name, text in rules().items())
+    listed = "\n".join(f"  {one.name:22}{one.finds}" for _, one in sorted(RULES.items()))
     parser.epilog = f"rules:\n{listed}\n\nA note does not change the exit status."
+    parser.add_argument("--explain", metavar="RULE", help="say why a rule is there, what to do, and give an example")
     add_json_option(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Report what is wrong; return 1 if anything but notes is."""
+    """Report what is wrong; return 1 if anything but notes is.
+
+    Raises:
+        RefusedError: if a rule is to be explained that there is not.
+    """
+    if options.explain is not None:
+        print(explain(options.explain))
+        return 0
     found = check()
     if options.json:
         print_json([vars(finding) for finding in found])

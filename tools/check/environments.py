@@ -3,14 +3,31 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.check.catalogue import Scope, rule
 from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest
 from tools.check.sources import KUSTOMIZATION, Document, Place, items_of, read, scalars, value_of
-from tools.manifests import Manifest, Project, base_name, get, group_of, namespace_of, project_of, title
+from tools.manifests import (
+    Manifest,
+    Project,
+    base_name,
+    get,
+    group_of,
+    namespace_of,
+    project_of,
+    title,
+    type_of,
+)
 
 # Objects that are meant to be in some environments only.
 ALLOWED = Path("deploy", "differences.yaml")
 
 
+@rule(
+    "one-environment",
+    Scope.RENDERINGS,
+    why="What only one environment has is not tried before it counts, or was forgotten in the others.",
+    remedy="Add the object to the others too, or to deploy/differences.yaml if the difference is meant.",
+)
 def one_environment(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """An object that some environments have and others not, unless deploy/differences.yaml has it."""
     alone = [rendering for rendering in renderings if not rendering.added]
@@ -46,20 +63,34 @@ def _allowed(tree: Tree) -> Iterator[tuple[str, str, Place]]:
                 yield name, str(node.value), document.place(node)
 
 
+@rule(
+    "node-port",
+    Scope.RENDERINGS,
+    why="A cluster has each node port once, so the second Service is refused; one of type ClusterIP may have none.",
+    remedy="Take a free number from 30000 to 32767, or leave it to the cluster; set `type: NodePort`.",
+)
 def node_ports(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
-    """A node port that two Services ask for, and only one can get: it is one number for the whole cluster."""
+    """A node port that two Services ask for, or a Service whose type has none."""
     asked: dict[int, str] = {}
     for rendering in renderings:
         for service in rendering.of_kind("Service"):
             for index, port in enumerate(get(service, ("spec", "ports")) or []):
                 here = f"{title(service)} of {rendering.environment}"
-                number = port.get("nodePort")
-                if number and asked.setdefault(number, here) != here:
-                    path = ("spec", "ports", index, "nodePort")
+                number, path = port.get("nodePort"), ("spec", "ports", index, "nodePort")
+                if number and type_of(service) == "ClusterIP":
+                    reason = "a Service of type ClusterIP has no node port: Kubernetes refuses it"
+                    yield rendering.problem(service, path, reason, "set `type: NodePort` beside it, or take it out")
+                elif number and asked.setdefault(number, here) != here:
                     reason = f"{asked[number]} has node port {number} too, and a cluster has it once"
                     yield rendering.problem(service, path, reason, "take a free one from 30000 to 32767")
 
 
+@rule(
+    "namespace",
+    Scope.RENDERINGS,
+    why="Objects land in a namespace that nobody makes, or two environments overwrite each other's.",
+    remedy="Set `namespace` in the overlay, and have a Namespace of that name among its resources.",
+)
 def namespaces(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """Objects in a namespace that the overlay does not make, or that is another environment's."""
     owners: dict[str, str] = {}
@@ -80,6 +111,14 @@ def _namespace_of(rendering: Rendering) -> Place:
     return document.place(named) if named else rendering.sources.last()
 
 
+@rule(
+    "project",
+    Scope.RENDERINGS,
+    why="Argo CD refuses the whole sync for one object that its project does not allow.",
+    remedy=(
+        "Allow the kind or the namespace in argocd/project.yaml, and have that applied first, or leave the object out."
+    ),
+)
 def project(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """An object of a kind, or in a namespace, that Argo CD's project does not allow, so that no sync succeeds."""
     argocd = [one.data for kind in ("Application", "AppProject") for one in tree.argocd(kind)]
@@ -112,8 +151,15 @@ def _not_allowed(rendering: Rendering, project: Project) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "application",
+    Scope.FILES,
+    why="Argo CD deploys nothing any more of what such an Application follows.",
+    remedy="Name a directory that has a kustomization.yaml, and a project of argocd/.",
+)
 def application(tree: Tree) -> Iterator[Problem]:
-    """A directory that an Application of Argo CD names and that is not there."""
+    """A directory, or a project, that an Application of Argo CD names and that is not there."""
+    projects = [str(get(one.data, ("metadata", "name"))) for one in tree.argocd("AppProject")]
     for document in tree.argocd("Application"):
         said = str(get(document.data, APPLICATION_PATH))
         overlay = tree.root / said
@@ -124,6 +170,11 @@ def application(tree: Tree) -> Iterator[Problem]:
                 near = [one.name for one in directory.resolve().parent.glob("*")]
                 reason = f"Argo CD's Application names {text}, where there is no kustomization"
                 yield Problem(_place_of(document, text), reason, f"correct it{nearest(directory.name, near)}")
+        wanted = str(get(document.data, ("spec", "project")))
+        # This one is there without anybody making it.
+        if wanted not in (*projects, "default"):
+            reason = f"Argo CD's Application is of project {wanted}, which argocd/ does not make"
+            yield Problem(_place_of(document, wanted), reason, f"correct it{nearest(wanted, projects)}")
 
 
 def _place_of(document: Document, text: str) -> Place:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Entry, Problem, Rendering, Tree, nearest
 from tools.check.sources import (
     KUSTOMIZATION,
@@ -43,6 +44,12 @@ _FIELDS = (
 )
 
 
+@rule(
+    "syntax",
+    Scope.STEP,
+    why="Kustomize reads nothing of a file that cannot be parsed, so nothing else can be checked.",
+    remedy="Correct the line; a tab, a colon without a space or a quote left open is the usual cause.",
+)
 def syntax(tree: Tree) -> Iterator[Problem]:
     """A file that is no YAML, or no JSON."""
     for file in tree.files("*.yaml"):
@@ -58,8 +65,14 @@ def syntax(tree: Tree) -> Iterator[Problem]:
             yield Problem(Place(file, error.lineno), f"this is no JSON: {error.msg}", "correct it")
 
 
+@rule(
+    "kustomize",
+    Scope.STEP,
+    why="What Kustomize refuses, neither `kubectl apply -k` nor Argo CD can deploy: what runs stays as it is.",
+    remedy="Correct the name or the field that the message quotes.",
+)
 def refused(tree: Tree, overlay: Path, error: RenderError) -> Problem:
-    """Return what Kustomize refuses, where it most likely is."""
+    """What Kustomize itself refuses, where it most likely is."""
     said = " ".join(str(error).removeprefix("error: ").split())
     kustomizations = chain(overlay, tree.missing_components(overlay))
     for pattern in _CULPRITS:
@@ -89,6 +102,11 @@ def _known_to(kustomizations: list[Kustomization]) -> Iterator[str]:
             yield from (str(get(document.data, ("metadata", "name"))) for document in documents)
 
 
+@rule(
+    "deprecated",
+    why="A later Kustomize, which comes with a later kubectl or Argo CD, no longer knows the field.",
+    remedy="Write it the new way, which the message names.",
+)
 def deprecated(rendering: Rendering) -> Iterator[Problem]:
     """A field that Kustomize warns of, because a later version will not know it."""
     for warning in rendering.warnings.splitlines():
@@ -97,6 +115,11 @@ def deprecated(rendering: Rendering) -> Iterator[Problem]:
         yield Problem(place, warning.removeprefix("# Warning: "), "write it the new way")
 
 
+@rule(
+    "image-without-effect",
+    why="The tag that it sets is not deployed, and nobody is told.",
+    remedy="Name an image that a container runs, without its tag, or remove the entry.",
+)
 def images_without_effect(rendering: Rendering) -> Iterator[Problem]:
     """An entry of `images` that names no image."""
     used = {name_of(str(container.data.get("image"))) for container in rendering.containers}
@@ -111,6 +134,12 @@ def images_without_effect(rendering: Rendering) -> Iterator[Problem]:
                 )
 
 
+@rule(
+    "patch-without-effect",
+    Scope.RENDERINGS,
+    why="What its author wanted to change is not changed, and Kustomize says nothing of it.",
+    remedy="Name an object that is there, set a value that differs, or remove the patch.",
+)
 def patches_without_effect(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A patch or a replacement that matches nothing, or changes nothing: without it, the same is rendered."""
     entries: dict[Entry, bool] = {}
@@ -178,6 +207,12 @@ def _named(node: yaml.Node) -> Iterator[yaml.Node]:
             yield from [value] if key.value == "name" else _named(value)
 
 
+@rule(
+    "unused-file",
+    Scope.FILES,
+    why="It looks as if it were deployed, and is not.",
+    remedy="Name it in the kustomization beside it, or remove it.",
+)
 def unused_files(tree: Tree) -> Iterator[Problem]:
     """A file beside a kustomization that none names, so that what it says is nowhere."""
     kustomizations = sorted(tree.deploy.rglob(KUSTOMIZATION))

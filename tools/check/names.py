@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree, nearest
 from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, selects, title
 
@@ -15,6 +16,13 @@ _HOST = re.compile(
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 
 
+@rule(
+    "selector",
+    why=(
+        "Traffic goes nowhere, a policy protects nobody, a budget counts nothing; Kubernetes accepts it without a word."
+    ),
+    remedy="Select labels that the pods' template has.",
+)
 def selectors(rendering: Rendering) -> Iterator[Problem]:
     """A selector that selects no pod."""
     labels = [f"{key}={value}" for pod in rendering.pods for key, value in pod.labels.items()]
@@ -54,12 +62,17 @@ def _selectors(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, dict
 def _peers(policy: Manifest) -> Iterator[FieldPath]:
     """Give the selectors of a NetworkPolicy's peers, those of this namespace: pods of others are not known here."""
     for direction, side in _DIRECTIONS:
-        for index, rule in enumerate(get(policy, ("spec", direction)) or []):
-            for number, peer in enumerate(rule.get(side) or []):
+        for index, allowed in enumerate(get(policy, ("spec", direction)) or []):
+            for number, peer in enumerate(allowed.get(side) or []):
                 if "podSelector" in peer and "namespaceSelector" not in peer:
                     yield ("spec", direction, index, side, number, "podSelector")
 
 
+@rule(
+    "own-selector",
+    why="Kubernetes refuses a workload that would not find the pods that it makes.",
+    remedy="Let `spec.selector` and the labels of the template say the same.",
+)
 def own_selectors(rendering: Rendering) -> Iterator[Problem]:
     """A workload whose selector does not select its own pods, which Kubernetes refuses."""
     for pod in rendering.pods:
@@ -76,6 +89,11 @@ def own_selectors(rendering: Rendering) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "service-port",
+    why="Connections to the Service are refused, and Kubernetes accepts it without a word; several ports need names.",
+    remedy="Send to a port that a container opens, by its name or its number.",
+)
 def service_ports(rendering: Rendering) -> Iterator[Problem]:
     """A port of a Service that no container of its pods opens, or that has no name among several."""
     for service in rendering.of_kind("Service"):
@@ -98,14 +116,19 @@ def service_ports(rendering: Rendering) -> Iterator[Problem]:
                 )
 
 
+@rule(
+    "policy-port",
+    why="The policy opens a port that nobody listens on, and keeps shut the one that was meant.",
+    remedy="Name a port that the pods open.",
+)
 def policy_ports(rendering: Rendering) -> Iterator[Problem]:
     """A port of a NetworkPolicy that the pods it is about do not open."""
     for policy in rendering.of_kind("NetworkPolicy"):
         own = rendering.selected(selector_of(policy))
         for direction, side in _DIRECTIONS:
-            for index, rule in enumerate(get(policy, ("spec", direction)) or []):
-                pods = own if direction == "ingress" else _reached(rendering, rule.get(side) or [])
-                for number, port in enumerate(rule.get("ports") or []):
+            for index, allowed in enumerate(get(policy, ("spec", direction)) or []):
+                pods = own if direction == "ingress" else _reached(rendering, allowed.get(side) or [])
+                for number, port in enumerate(allowed.get("ports") or []):
                     path: FieldPath = ("spec", direction, index, "ports", number, "port")
                     if pods and "port" in port and "endPort" not in port:
                         yield from filter(None, [_unopened(rendering, policy, path, pods, "allows")])
@@ -118,6 +141,11 @@ def _reached(rendering: Rendering, peers: list[dict[str, Any]]) -> list[Pod]:
     return [pod for peer in peers for pod in rendering.selected(peer["podSelector"])]
 
 
+@rule(
+    "probe-port",
+    why="The probe never succeeds, so the pod gets no traffic, or is restarted again and again.",
+    remedy="Name a port of the same container.",
+)
 def probe_ports(rendering: Rendering) -> Iterator[Problem]:
     """A probe, or a hook, of a port that its container does not open."""
     for container in rendering.containers:
@@ -148,6 +176,11 @@ def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: l
     )
 
 
+@rule(
+    "reference",
+    why="The pod cannot start: it waits for an object that nobody makes.",
+    remedy="Name an object of the overlay, or let a generator or a resource make it.",
+)
 def references(rendering: Rendering) -> Iterator[Problem]:
     """The name of an object that is not there."""
     for manifest, kind, name, path in _references(rendering):
@@ -177,13 +210,18 @@ def _references(rendering: Rendering) -> Iterator[tuple[Manifest, str, str, Fiel
 
 def _backends(ingress: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
     """Give the Services that an Ingress sends to."""
-    for index, rule in enumerate(ingress["spec"].get("rules") or []):
-        for number in range(len(get(rule, ("http", "paths")) or [])):
+    for index, routed in enumerate(ingress["spec"].get("rules") or []):
+        for number in range(len(get(routed, ("http", "paths")) or [])):
             path = ("spec", "rules", index, "http", "paths", number, "backend", "service")
             if backend := get(ingress, path):
                 yield path, backend
 
 
+@rule(
+    "key",
+    why="The pod cannot start: it waits for a key that the object does not have.",
+    remedy="Read a key that is there, or add it to the generator.",
+)
 def absent_keys(rendering: Rendering) -> Iterator[Problem]:
     """A key that is read and not there."""
     for pod in rendering.pods:
@@ -199,6 +237,11 @@ def absent_keys(rendering: Rendering) -> Iterator[Problem]:
                 )
 
 
+@rule(
+    "unread-key",
+    why="Whoever changes the value changes nothing; often the key that was meant is called otherwise.",
+    remedy="Let a container read it, or remove it.",
+)
 def unread_keys(rendering: Rendering) -> Iterator[Problem]:
     """A key of a ConfigMap or of a Secret that nobody reads."""
     read = {(one.kind, one.name, one.key) for pod in rendering.pods for one in pod.reads()}
@@ -222,6 +265,14 @@ def unread_keys(rendering: Rendering) -> Iterator[Problem]:
                 )
 
 
+@rule(
+    "volume",
+    why=(
+        "The API server refuses a mount of a volume that is not there; a volume that nobody mounts is what a "
+        "wrong name leaves."
+    ),
+    remedy="Use the same name for the volume and for its mount.",
+)
 def volumes(rendering: Rendering) -> Iterator[Problem]:
     """A mount of a volume that is not there, or a volume that no container mounts."""
     for pod in rendering.pods:
@@ -245,6 +296,11 @@ def volumes(rendering: Rendering) -> Iterator[Problem]:
                 )
 
 
+@rule(
+    "variable",
+    why="Kubernetes leaves $(NAME) as it stands where it knows no such variable before it.",
+    remedy="Define the variable above the one that uses it.",
+)
 def variables(rendering: Rendering) -> Iterator[Problem]:
     """A $(VARIABLE) that the container does not define before, so that the text stays as it is."""
     for container in rendering.containers:
@@ -274,6 +330,12 @@ def _undefined(
             )
 
 
+@rule(
+    "host",
+    Scope.RENDERINGS,
+    why="The name does not resolve, or is another environment's: a test would write into what others use.",
+    remedy="Name a Service of the overlay and one of its ports, with $(POD_NAMESPACE) for the namespace.",
+)
 def hosts(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A host in a text that no Service has, that has no such port, or that is in another environment."""
     environments = {rendering.namespace for rendering in renderings}

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 from collections.abc import Iterator
 from typing import Any
 
+from tools.check.catalogue import rule
 from tools.check.rendering import Problem, Rendering
 from tools.manifests import Container, FieldPath, Manifest, Pod, get, title
 
@@ -54,6 +55,14 @@ _REQUESTS: list[FieldPath] = [
 ]
 
 
+@rule(
+    "pod-security",
+    why=(
+        "The namespace refuses such a pod, so a rollout stands still; a namespace that does not enforce the level "
+        "lets in pods that can leave their container."
+    ),
+    remedy="Set the field to the value that the message names, in the base rather than in an overlay.",
+)
 def pod_security(rendering: Rendering) -> Iterator[Problem]:
     """What the restricted level of Pod Security refuses, and a namespace that does not enforce it."""
     for namespace in rendering.of_kind("Namespace"):

@@ -153,6 +153,29 @@ class Tree:
         missing = self.missing_components(overlay)
         return [self.render(overlay), *([self.render(overlay, missing)] if missing else [])]
 
+    def deployed(self, renderings: Sequence[Rendering]) -> list[Rendering]:
+        """Return each overlay as it is deployed: with the components that an Application of Argo CD adds to it.
+
+        Args:
+            renderings: those that there are already
+
+        Raises:
+            RenderError: if Kustomize refuses one.
+        """
+        return [self._deployed(overlay, renderings) for overlay in self.overlays]
+
+    def _deployed(self, overlay: Path, renderings: Sequence[Rendering]) -> Rendering:
+        sources = [get(one.data, ("spec", "source")) or {} for one in self.argocd("Application")]
+        named = {
+            (overlay / str(component)).resolve()
+            for source in sources
+            if self.root / str(source.get("path")) == overlay
+            for component in get(source, ("kustomize", "components")) or []
+        }
+        added = tuple(one for one in self.missing_components(overlay) if one in named)
+        there = (one for one in renderings if (one.environment, one.added) == (overlay.name, added))
+        return next(there, None) or self.render(overlay, added)
+
     def missing_components(self, overlay: Path) -> list[Path]:
         """Return the components that an overlay does not have."""
         present = {one.directory for one in chain(overlay)}

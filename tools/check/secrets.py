@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from tools.check.catalogue import rule
 from tools.check.rendering import Problem, Rendering
 from tools.manifests import FieldPath, Manifest, entries, title
 
@@ -21,6 +22,14 @@ _WORD = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _RANDOM_BITS = 3.8
 
 
+@rule(
+    "secret",
+    why="What was once in Git is known for ever, to everybody who ever cloned it.",
+    remedy=(
+        "Take it out, change it where it is used, and leave a dummy that begins with demo-, which the API refuses "
+        "in production."
+    ),
+)
 def secrets(rendering: Rendering) -> Iterator[Problem]:
     """A value that looks like a real secret."""
     for manifest, path, name, value in _values(rendering):

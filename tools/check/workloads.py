@@ -8,6 +8,7 @@ from typing import Any
 
 import kubernetes_validate
 
+from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, nearest
 from tools.images import name_of
 from tools.manifests import FieldPath, Manifest, fields, get, quantity, selector_of, share, title
@@ -30,6 +31,12 @@ _TYPES: dict[str, tuple[FieldPath, tuple[str, ...]]] = {
 }
 
 
+@rule(
+    "schema",
+    Scope.STEP,
+    why="The API server refuses the object, or drops the field that it does not know.",
+    remedy="Correct the field or its type.",
+)
 def schema(rendering: Rendering) -> Iterator[Problem]:
     """What the schema of Kubernetes refuses."""
     for manifest in rendering.objects:
@@ -57,6 +64,11 @@ def schema(rendering: Rendering) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "word",
+    why="The schema takes any text there, and the API server refuses all but a few words.",
+    remedy="Write one of the words that the message lists.",
+)
 def words(rendering: Rendering) -> Iterator[Problem]:
     """A word that Kubernetes does not know for its field."""
     for manifest in rendering.objects:
@@ -83,6 +95,14 @@ def _refusal(manifest: str) -> Any:
     return None
 
 
+@rule(
+    "image",
+    why=(
+        "Such an image is another one tomorrow: nobody can tell what runs, or go back to it. A container without "
+        "any is what a patch that names none leaves."
+    ),
+    remedy="Set a commit's tag under `images` of the overlay; let a patch name the container that it is for.",
+)
 def images(rendering: Rendering) -> Iterator[Problem]:
     """A container without an image, or an image whose tag is missing or moves."""
     for container in rendering.containers:
@@ -106,6 +126,14 @@ def images(rendering: Rendering) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "digest",
+    why=(
+        "A tag can be moved to another image; a digest cannot. It is a note, as nothing has a digest before its "
+        "first promotion."
+    ),
+    remedy="`make promote` writes the digest of what was built.",
+)
 def digests(rendering: Rendering) -> Iterator[Problem]:
     """An image that no digest fixes, where Argo CD deploys."""
     if not rendering.followed:
@@ -117,6 +145,11 @@ def digests(rendering: Rendering) -> Iterator[Problem]:
             yield Problem(place, f"{image} has no digest", "`make promote` gives it one", note=True)
 
 
+@rule(
+    "limits",
+    why="The API server refuses a container that asks for more than it may use.",
+    remedy="Raise the limit or lower the request.",
+)
 def limits(rendering: Rendering) -> Iterator[Problem]:
     """A limit below its request, which Kubernetes refuses."""
     for container in rendering.containers:
@@ -136,6 +169,11 @@ def _is_below(limit: Any, request: Any) -> bool:
     return most is not None and least is not None and most < least
 
 
+@rule(
+    "autoscaler",
+    why="Each sync would undo what the autoscaler did; one whose minimum is above its maximum is refused.",
+    remedy="Leave `replicas` out of what an autoscaler scales, and keep minReplicas at or below maxReplicas.",
+)
 def autoscalers(rendering: Rendering) -> Iterator[Problem]:
     """An autoscaler that a fixed number of replicas contradicts, or whose limits contradict each other."""
     for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
@@ -154,6 +192,11 @@ def autoscalers(rendering: Rendering) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "budget",
+    why="A drain of the node waits for ever, and with it each upgrade of the cluster.",
+    remedy="Allow one pod to go with maxUnavailable: 1, and give each pod one budget only.",
+)
 def budgets(rendering: Rendering) -> Iterator[Problem]:
     """A disruption budget that lets no pod go, or is a pod's second, so that a node can never be drained."""
     owners: dict[str, str] = {}

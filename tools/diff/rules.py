@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.diff.changes import Change, Field, Value, compare
 from tools.diff.rollout import rollout
-from tools.manifests import Manifest, Project, pod_of, selector_of, selects
+from tools.manifests import NODE_PORT_TYPES, Manifest, Project, pod_of, selector_of, selects, type_of
 
 NODE_PORTS = range(30000, 32768)
 HOOK = "argocd.argoproj.io/hook"
@@ -360,7 +360,7 @@ def node_ports(manifest: Manifest | None) -> set[int]:
 
 
 def _node_port_without_type(change: Change, _situation: Situation) -> str:
-    if not node_ports(change.after) or _spec(change.after).get("type") in {"NodePort", "LoadBalancer"}:
+    if not change.after or not node_ports(change.after) or type_of(change.after) in NODE_PORT_TYPES:
         return ""
     return "a Service of this type has no node port"
 

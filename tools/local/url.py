@@ -15,7 +15,7 @@ from tools.command import RefusedError, ask, overlay
 from tools.images import deployment_of
 from tools.local.context import Cluster, current_cluster
 from tools.local.run import PORTS
-from tools.manifests import Manifest, namespace_of, pods_of, selector_of, selects
+from tools.manifests import NODE_PORT_TYPES, Manifest, namespace_of, pods_of, selector_of, selects, type_of
 from tools.render import render
 
 SOURCE = "front"  # the directory of src/ that its image is built from
@@ -46,7 +46,7 @@ def front_services(manifests: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _has_a_door(service: Manifest) -> bool:
-    return service["spec"].get("type") in {"NodePort", "LoadBalancer"}
+    return type_of(service) in NODE_PORT_TYPES
 
 
 def is_exposed(manifests: Sequence[Manifest]) -> bool:

@@ -11,6 +11,7 @@ import yaml
 from tools.command import RefusedError
 from tools.manifests import (
     NAMESPACE_NAME,
+    NODE_PORT_TYPES,
     FieldPath,
     Manifest,
     Pod,
@@ -21,6 +22,7 @@ from tools.manifests import (
     selects,
     target_of,
     title,
+    type_of,
 )
 from tools.network.policy import Edge, End, edges, judge
 from tools.render import render_deployed
@@ -51,7 +53,7 @@ class Flows:
 
     def allowed(self, source: str, target: str) -> bool:
         """Tell whether a connection is one of the flows."""
-        return any(_covers(entry, target) for entry in self.reaches[source])
+        return any(covers(entry, target) for entry in self.reaches[source])
 
     def pairs(self) -> Iterator[tuple[str, str]]:
         """Give each source and end of which one at least is in an environment; the others are not ours."""
@@ -63,7 +65,7 @@ class Flows:
     def targets_of(self, source: str) -> list[str]:
         """Return what a source may be tried to connect to."""
         ends = {end for other, end in self.pairs() if other == source}
-        return [target for target in self.targets if target.rpartition(":")[0] in ends]
+        return [target for target in self.targets if end_of(target) in ends]
 
 
 def group(name: str) -> str:
@@ -71,7 +73,13 @@ def group(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _covers(entry: str, target: str) -> bool:
+def end_of(target: str) -> str:
+    """Return the end of a target."""
+    return target.rpartition(":")[0]
+
+
+def covers(entry: str, target: str) -> bool:
+    """Tell whether an entry of `reaches` means a target: by its name, or by that of its end or its environment."""
     return target == entry or target.startswith((f"{entry}/", f"{entry}:"))
 
 
@@ -80,7 +88,7 @@ def node_ports(services: Iterable[Manifest], target: End, port: Port) -> list[in
     return [
         entry.get("nodePort", 0)
         for service in services
-        if service["spec"].get("type") in {"NodePort", "LoadBalancer"}
+        if type_of(service) in NODE_PORT_TYPES
         and namespace_of(service) == target.namespace
         and selects(selector_of(service), target.labels)
         for entry in service["spec"]["ports"]
@@ -174,10 +182,13 @@ def _faults_of_ends(ends: Mapping[str, Any], deployed: Deployed) -> Iterator[Fau
             advice = f"name one of {', '.join(workloads)}, or take the end out"
             yield Fault(f"{environment} has no workload '{wanted}'", advice, ("ends", name, "workload"))
     for environment, manifests in deployed.items():
-        named = {described.get("workload") for name, described in ends.items() if group(name) == environment}
-        for pod in pods_of(manifests):
+        own = [described.get("workload") for name, described in ends.items() if group(name) == environment]
+        if not own:
+            advice = f"add an end for each workload, such as {environment}/…, and whom it reaches"
+            yield Fault(f"{FLOWS.name} knows nothing of {environment}", advice, ("ends",))
+        for pod in pods_of(manifests) if own else []:
             name = pod.manifest["metadata"]["name"]
-            if name not in named:
+            if name not in own:
                 reason = f"{FLOWS.name} has no end for {title(pod.manifest)} of {environment}"
                 advice = f"add one, such as {environment}/{name}: {{title: …, workload: {name}}}, and whom it reaches"
                 yield Fault(reason, advice, ("ends",), pod.manifest)
@@ -188,7 +199,7 @@ def _faults_of_reaches(flows: Flows) -> Iterator[Fault]:
         named: list[tuple[str, FieldPath, Iterable[str]]] = [(source, ("reaches", source), flows.ends)]
         named += [(entry, ("reaches", source, number), flows.targets) for number, entry in enumerate(entries)]
         for name, path, known in named:
-            if not any(_covers(name, one) for one in known):
+            if not any(covers(name, one) for one in known):
                 yield Fault(f"'{name}' is none of {', '.join(known)}", "correct it, or add it to `ends`", path)
     for name in flows.ends:
         if group(name) != ELSEWHERE and name not in flows.reaches:

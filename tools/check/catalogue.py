@@ -1,0 +1,60 @@
+"""The rules of `make check`: each stands beside its function, with why it is there and what to do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Scope(Enum):
+    """What a rule is given, and with that when it speaks."""
+
+    STEP = "what it needs: it is asked by name, because others rely on it"
+    FILES = "the tree"
+    RENDERING = "a rendering"
+    RENDERINGS = "the tree and all of its renderings"
+    LAST = "the same, where nothing is wrong yet: one wrong name would show here once more for all that follows from it"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule.
+
+    Attributes:
+        name: by which people call it
+        scope: what it is given
+        why: what would come of the mistake
+        remedy: what to do
+        find: gives the problems
+    """
+
+    name: str
+    scope: Scope
+    why: str
+    remedy: str
+    find: Callable[..., Any]
+
+    @property
+    def finds(self) -> str:
+        """What it finds, in one line."""
+        return str(self.find.__doc__).splitlines()[0].rstrip(".")
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(name: str, scope: Scope = Scope.RENDERING, *, why: str, remedy: str) -> Callable[[Function], Function]:
+    """Return a decorator by which a function becomes a rule; the first line of its text says what it finds."""
+
+    def register(function: Function) -> Function:
+        RULES[name] = Rule(name, scope, why, remedy, function)
+        return function
+
+    return register
+
+
+def of(scope: Scope) -> Iterator[Rule]:
+    """Give the rules of a scope."""
+    return (one for one in RULES.values() if one.scope is scope)

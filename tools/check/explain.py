@@ -1,0 +1,73 @@
+"""What a rule is for, with a mistake that it finds and what was right, from the catalogue that tests it."""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.check.catalogue import RULES, Rule
+from tools.command import RefusedError
+from tools.repository import REPOSITORY
+
+BROKEN = REPOSITORY / "tests" / "cases" / "catalogue" / "broken"
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Example:
+    """A mistake.
+
+    Attributes:
+        story: what somebody did
+        edits: for each text, its file, the wrong one and the right one
+    """
+
+    story: str
+    edits: list[dict[str, str]]
+
+
+def explain(name: str) -> str:
+    """Return why a rule is there, what to do, a bad example and a good one.
+
+    Raises:
+        RefusedError: if there is no such rule.
+    """
+    if name not in RULES:
+        near = " or ".join(get_close_matches(name, RULES, cutoff=0.5))
+        raise RefusedError(f"there is no rule '{name}'; {f'did you mean {near}?' if near else '--help lists them'}")
+    return "\n".join(_paragraphs(RULES[name]))
+
+
+def _paragraphs(rule: Rule) -> Iterator[str]:
+    shown = example(rule)
+    yield f"{rule.name}: {rule.finds}\n"
+    for head, text in (("Why", rule.why), ("What to do", rule.remedy), ("For example", shown.story)):
+        yield textwrap.fill(f"{head}: {text}", _WIDTH) + "\n"
+    for edit in shown.edits:
+        yield f"bad, in {edit['file']}:\n{_quoted(edit['new'])}"
+        yield f"good:\n{_quoted(edit['old'])}"
+
+
+def _quoted(text: str) -> str:
+    return textwrap.indent(textwrap.dedent(text).strip("\n"), "    ")
+
+
+def example(rule: Rule) -> Example:
+    """Return the shortest mistake of the catalogue that is for a rule."""
+    return min(map(_read, sorted((BROKEN / rule.name).glob("*/case.yaml"))), key=_length)
+
+
+def _read(case: Path) -> Example:
+    text = case.read_text()
+    story = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    content: dict[str, Any] = yaml.safe_load(text)
+    return Example(" ".join(story), content.get("edits", []))
+
+
+def _length(example: Example) -> tuple[bool, int]:
+    # What is but a new file has nothing that was right before.
+    return not example.edits, sum(len(edit["old"]) + len(edit["new"]) for edit in example.edits)
