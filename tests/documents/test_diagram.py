@@ -65,7 +65,8 @@ def another_name(one: Manifest) -> None:
 
 
 def another_node_port(one: Manifest) -> None:
-    one["spec"]["ports"][0]["nodePort"] += 1
+    (port,) = one["spec"]["ports"]
+    port["nodePort"] = port.get("nodePort", 30000) + 1
 
 
 def nobody_s(one: Manifest) -> None:
