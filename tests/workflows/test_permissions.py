@@ -13,11 +13,10 @@ PIN = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 # Who may write what; a grant that is not here is one too many.
 GRANTS = {
     ("image.yml", "publish"): {"packages", "id-token", "attestations"},
-    ("promote.yml", "recette"): {"contents"},
-    ("build-api.yml", "image"): {"packages", "id-token", "attestations"},
-    ("build-front.yml", "image"): {"packages", "id-token", "attestations"},
-    ("build-api.yml", "promote"): {"contents"},
-    ("build-front.yml", "promote"): {"contents"},
+    ("image.yml", "promote"): {"contents"},
+    ("promote.yml", "promote"): {"contents"},
+    ("build-api.yml", "image"): {"contents", "packages", "id-token", "attestations"},
+    ("build-front.yml", "image"): {"contents", "packages", "id-token", "attestations"},
     ("checks.yml", "comment"): {"pull-requests"},
 }
 

@@ -33,7 +33,7 @@ echo "$*" >> "$GH_NOTED"
 case "$*" in
   "attestation verify "*) exit "$ATTESTATION_VERIFIES" ;;
   "api --paginate "*) echo "$EARLIER_COMMENT" ;;
-  *" body=@comment.md "*) cp comment.md "$GH_NOTED.body" ;;
+  *" body=@preview.md "*) cp preview.md "$GH_NOTED.body" ;;
 esac
 """
 STAND_INS = {

@@ -51,23 +51,3 @@ def test_a_fork_gets_its_preview_without_a_comment(github: GitHub, proposal: Pat
     assert run.status == 0, run.said
     assert "Success - Main Check the overlays, and say what changes" in run.said
     assert not [line for line in run.gh if line.startswith("api")]
-
-
-def test_of_a_long_preview_the_comment_has_the_beginning(github: GitHub, proposal: Path) -> None:
-    banner = "\n".join(["é" * 99] * 500)  # longer than a comment may be, and half of its bytes begin no character
-    change_banner(proposal / RECETTE, banner)
-    git(proposal, "commit", "--quiet", "--all", "--message=a long change")
-    run = github.run(proposal, "checks.yml", "pull_request", pull_request(GITHUB_REPOSITORY), "comment")
-    assert run.status == 0, run.said
-    assert 50_000 < len(run.comment.encode()) < 65_536
-    assert f"/{GITHUB_REPOSITORY}/actions/runs/" in run.comment
-
-
-def test_a_broken_overlay_fails_and_is_told_in_the_comment(github: GitHub, proposal: Path) -> None:
-    kustomization = proposal / RECETTE / "kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("node-port.yaml", "no-such-file.yaml"))
-    git(proposal, "commit", "--quiet", "--all", "--message=a broken overlay")
-    run = github.run(proposal, "checks.yml", "pull_request", pull_request(GITHUB_REPOSITORY), "comment")
-    assert run.status != 0
-    assert "Failure - Main Check the overlays, and say what changes" in run.said
-    assert "no-such-file.yaml" in run.comment
