@@ -141,7 +141,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 def changed_pods() -> dict[str, Manifest]:
     """Return a pod of the API for each change, by the change's name."""
-    deployment = pod_of(render(OVERLAYS / "recette"), "datapress-api")
+    deployment = pod_of(render(OVERLAYS / "recette"), "api")
     deployment.pop("serviceAccountName")
     pods: dict[str, Manifest] = {}
     for name, change in CHANGES.items():

@@ -6,24 +6,26 @@ import yaml
 from tests.support.product import rendered
 from tests.support.programs import Fakes
 from tools.command import run_program
-from tools.local.cluster import CONFIG, cluster
+from tools.images import images_of
+from tools.local.cluster import CONFIG, PUSHED, REGISTRY_IMAGE, REGISTRY_PORT, cluster
 from tools.repository import environments
 
 NETWORK = {"network inspect": (0, "fc00:f853::1 172.18.0.1")}
+NAME = yaml.safe_load(CONFIG.read_text())["name"]
 UP = {"version": (0, "29.0.0"), "container inspect": (1, "no such container"), **NETWORK}
 
 
 def test_a_new_cluster_is_made_as_its_file_says(fakes: Fakes, capsys: pytest.CaptureFixture[str]) -> None:
     fakes.add("docker", UP)
-    fakes.add("kind", {"get clusters": (0, "another\ndatapress-2"), "get nodes": (0, "datapress-control-plane")})
+    fakes.add("kind", {"get clusters": (0, f"another\n{NAME}-2"), "get nodes": (0, "one")})
     assert run_program("cluster", cluster) == 0
     assert fakes.calls("kind")[1] == f"kind create cluster --config {CONFIG} --wait 120s"
-    assert fakes.calls("docker run") == [
-        "docker run --detach --publish 127.0.0.1:5001:5000 --network kind --name datapress-registry registry:3"
-    ]
+    (started,) = fakes.calls("docker run")
+    assert f"--publish 127.0.0.1:{REGISTRY_PORT}:5000 --network kind " in started
+    assert started.endswith(f" --name {NAME}-registry {REGISTRY_IMAGE}")
     told = capsys.readouterr().out
     assert "make deploy" in told
-    assert "REGISTRY=localhost:5001 NODE_ADDRESS=127.0.0.1 HOST_ADDRESS=172.18.0.1" in told
+    assert f"REGISTRY={PUSHED} NODE_ADDRESS=127.0.0.1 HOST_ADDRESS=172.18.0.1" in told
 
 
 def test_its_kubernetes_can_be_chosen(fakes: Fakes) -> None:
@@ -48,20 +50,21 @@ def test_every_node_looks_into_the_registry_first(fakes: Fakes) -> None:
     fakes.add("docker", UP)
     fakes.add("kind", {"get clusters": (0, ""), "get nodes": (0, "one two")})
     assert run_program("cluster", cluster) == 0
+    named = {image.name.partition("/")[0] for name in environments() for image in images_of(rendered(name))}
     written = [(words[3], words[-1]) for words in map(str.split, fakes.calls("docker exec"))]
     assert written == [
         (node, f">/etc/containerd/certs.d/{registry}/hosts.toml")
         for node in ("one", "two")
-        for registry in ("localhost:5001", "ghcr.io")
+        for registry in (PUSHED, *sorted(named))
     ]
 
 
 def test_a_cluster_that_is_there_is_kept(fakes: Fakes) -> None:
     fakes.add("docker", {"version": (0, "29.0.0"), **NETWORK})
-    fakes.add("kind", {"get clusters": (0, "another\ndatapress"), "get nodes": (0, "datapress-control-plane")})
+    fakes.add("kind", {"get clusters": (0, f"another\n{NAME}"), "get nodes": (0, "one")})
     assert run_program("cluster", cluster) == 0
-    assert fakes.calls("kind")[1] == "kind export kubeconfig --name datapress"
-    assert fakes.calls("docker start") == ["docker start datapress-registry"]
+    assert fakes.calls("kind")[1] == f"kind export kubeconfig --name {NAME}"
+    assert fakes.calls("docker start") == [f"docker start {NAME}-registry"]
     assert not fakes.calls("docker run")
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.product import rendered
+from tests.support.product import API, FOLLOWED, FRONT, namespace, node_port, rendered
 from tools.compare import add_arguments, facts, main
 from tools.repository import environments
+
+ENVIRONMENT = FOLLOWED
 
 
 def options(*arguments: str) -> argparse.Namespace:
@@ -19,7 +21,7 @@ def options(*arguments: str) -> argparse.Namespace:
 
 
 def test_a_promotion_leaves_the_page_as_it_is() -> None:
-    manifests = rendered("recette")
+    manifests = rendered(ENVIRONMENT)
     promoted: Any = json.loads(json.dumps(manifests).replace(":sha-", ":sha-0@sha256:"))
     assert promoted != manifests
     assert dict(facts(promoted, pins=False)) == dict(facts(manifests, pins=False))
@@ -29,14 +31,14 @@ def test_a_promotion_leaves_the_page_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "path", "row"),
     [
-        ("Deployment", "datapress-api", ["spec", "replicas"], "datapress-api: replicas"),
-        ("Service", "datapress-front", ["spec", "ports", 0, "nodePort"], "datapress-front: exposure"),
+        ("Deployment", API, ["spec", "replicas"], f"{API}: replicas"),
+        ("Service", FRONT, ["spec", "type"], f"{FRONT}: exposure"),
         ("ConfigMap", "datapress-config", ["data", "APP_ENV"], "APP_ENV"),
-        ("Namespace", "datapress-recette", ["metadata", "name"], "namespace"),
+        ("Namespace", namespace(ENVIRONMENT), ["metadata", "name"], "namespace"),
     ],
 )
 def test_what_an_overlay_decides_is_in_the_table(kind: str, name: str, path: list[Any], row: str) -> None:
-    manifests = copy.deepcopy(rendered("recette"))
+    manifests = copy.deepcopy(rendered(ENVIRONMENT))
     before = dict(facts(manifests, pins=True))
     (field,) = [one for one in manifests if one["kind"] == kind and one["metadata"]["name"].startswith(name)]
     for step in path[:-1]:
@@ -55,7 +57,9 @@ def test_machines_and_people_are_told_the_same(capsys: pytest.CaptureFixture[str
         assert list(values) == environments()
         assert f"{row}\n" in said
         assert all(value in said for value in values.values())
-    assert table["datapress-front: exposure"].items() >= {"dev": "NodePort 30081", "recette": "NodePort 30080"}.items()
+    exposures = table[f"{FRONT}: exposure"]
+    for name, exposure in exposures.items():
+        assert str(node_port(name) or "ClusterIP") in exposure
 
 
 def test_no_secret_is_told() -> None:

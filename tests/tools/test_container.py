@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.product import rendered
 from tools.command import RefusedError
-from tools.local.container import configuration_of, environment_of, pod_of
+from tools.local.container import configuration_of, container_of, environment_of, pod_of
 from tools.repository import OVERLAYS, environments
 
 MANIFESTS: list[dict[str, Any]] = [
@@ -57,9 +57,8 @@ def test_a_file_of_a_config_map_is_found() -> None:
 @pytest.mark.parametrize("environment", environments())
 def test_the_overlays_give_what_their_containers_ask_for(environment: str) -> None:
     manifests = rendered(environment)
-    (container,) = pod_of(manifests, "datapress-api")["containers"]
-    values = environment_of(manifests, container)
+    values = environment_of(manifests, container_of(manifests, "api"))
     assert values["APP_ENV"] == environment
     assert values["DB_PASSWORD"].startswith("demo-")
     config = (OVERLAYS / environment / "config.json").read_text()
-    assert configuration_of(manifests, pod_of(manifests, "datapress-front")) == {"config.json": config}
+    assert configuration_of(manifests, pod_of(manifests, "front")) == {"config.json": config}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.product import rendered
+from tests.support.product import API, rendered
 from tests.support.programs import Fakes
 from tools.__main__ import main
 from tools.command import RefusedError, run_program
@@ -99,22 +99,22 @@ def changes(fakes: Fakes) -> list[str]:
 def test_a_kind_cluster_gets_the_images_and_the_overlay(
     fakes: Fakes, set_up: Callable[..., None], asked_urls: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    set_up("kind-datapress")
+    set_up("kind-any")
     assert status("deploy", ENVIRONMENT) == 0
-    kubectl = "kubectl --context kind-datapress"
+    kubectl = "kubectl --context kind-any"
     names = [f"{name}:sha-{REVISION}" for name in NAMES]
     arguments = f"--build-arg=VERSION={version()} --build-arg=REVISION={REVISION}"
     contexts = [image.context for image in images_of(rendered(ENVIRONMENT))]
     deployments = [item["metadata"]["name"] for item in rendered(ENVIRONMENT) if item["kind"] == "Deployment"]
     assert changes(fakes) == [
         *(f"docker build {arguments} --tag {name} {path}" for name, path in zip(names, contexts, strict=True)),
-        *(f"kind load docker-image --name datapress {name}" for name in names),
+        *(f"kind load docker-image --name any {name}" for name in names),
         f"{kubectl} apply --kustomize {REPOSITORY}/.build/deploy/{ENVIRONMENT}",
         *(f"{kubectl} --namespace {NAMESPACE} rollout status deployment/{name} --timeout=180s" for name in deployments),
     ]
     assert asked_urls == ["http://localhost:31234/"]
     said = capfd.readouterr().out
-    for part in ("kind-datapress", SERVER, NAMESPACE, *names, "Ready: http://localhost:31234/"):
+    for part in ("kind-any", SERVER, NAMESPACE, *names, "Ready: http://localhost:31234/"):
         assert part in said
 
 
@@ -149,19 +149,19 @@ def test_each_local_cluster_gets_images_its_own_way(
 
 
 def test_undeploy_deletes_what_the_overlay_renders(fakes: Fakes, set_up: Callable[..., None]) -> None:
-    set_up("kind-datapress")
+    set_up("kind-any")
     assert status("undeploy", ENVIRONMENT) == 0
     delete = f"delete --kustomize {OVERLAYS}/{ENVIRONMENT} --ignore-not-found --timeout=180s"
-    assert changes(fakes) == [f"kubectl --context kind-datapress {delete}"]
+    assert changes(fakes) == [f"kubectl --context kind-any {delete}"]
 
 
 def test_a_rollout_that_fails_shows_why(
     fakes: Fakes, set_up: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     set_up(
-        "kind-datapress",
+        "kind-any",
         rollout=(1, "exceeded its progress deadline"),
-        get_pods=(0, "datapress-api-1 CrashLoopBackOff"),
+        get_pods=(0, "api-1 CrashLoopBackOff"),
         events=(0, "Back-off restarting"),
         logs=(0, "APP_ENV holds 'nowhere'"),
     )
@@ -170,10 +170,10 @@ def test_a_rollout_that_fails_shows_why(
     for part in ("CrashLoopBackOff", "Back-off restarting", "APP_ENV holds 'nowhere'"):
         assert part in said.out
     assert said.err.splitlines()[-1].startswith(
-        f"deploy: error: the Deployment datapress-api in {NAMESPACE} does not get ready"
+        f"deploy: error: the Deployment {API} in {NAMESPACE} does not get ready"
     )
     assert all(
-        "app.kubernetes.io/name=datapress-api" in call for call in fakes.calls() if "logs" in call or "get pods" in call
+        f"app.kubernetes.io/name={API}" in call for call in fakes.calls() if "logs" in call or "get pods" in call
     )
 
 
@@ -312,7 +312,7 @@ def test_an_address_that_does_not_answer_is_told(
     assert "Ready" not in said
 
 
-@pytest.mark.parametrize(("name", "address"), [("minikube", "192.0.2.8"), ("kind-datapress", "localhost")])
+@pytest.mark.parametrize(("name", "address"), [("minikube", "192.0.2.8"), ("kind-any", "localhost")])
 def test_the_address_of_a_node_port_is_that_of_a_node(
     set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], name: str, address: str
 ) -> None:
@@ -335,7 +335,7 @@ def test_an_overlay_without_a_front_is_refused_at_once(
 ) -> None:
     name = FRONT["name"] if kind == "Deployment" else SERVICE["metadata"]["name"]
     rest = [item for item in rendered(ENVIRONMENT) if (item["kind"], item["metadata"]["name"]) != (kind, name)]
-    set_up("kind-datapress", rest)
+    set_up("kind-any", rest)
     assert told in refusal(fakes, capfd, "deploy", ENVIRONMENT)
     assert told in refusal(fakes, capfd, "url", ENVIRONMENT)
 
@@ -353,8 +353,8 @@ def refusal(fakes: Fakes, capfd: pytest.CaptureFixture[str], *arguments: str) ->
 
 @pytest.mark.parametrize("action", ["run", "deploy", "undeploy", "url"])
 def test_a_wrong_environment_lists_the_right_ones(fakes: Fakes, capfd: pytest.CaptureFixture[str], action: str) -> None:
-    said = refusal(fakes, capfd, action, "prod")
-    assert said.startswith(f"{action}: error: there is no environment 'prod'")
+    said = refusal(fakes, capfd, action, "nowhere")
+    assert said.startswith(f"{action}: error: there is no environment 'nowhere'")
     assert all(environment in said for environment in environments())
 
 
@@ -399,7 +399,7 @@ def test_a_cluster_that_is_not_local_needs_a_registry(
 
 
 def test_a_missing_kind_is_told(fakes: Fakes, set_up: Callable[..., None], capfd: pytest.CaptureFixture[str]) -> None:
-    set_up("kind-datapress")
+    set_up("kind-any")
     (fakes.directory / "kind").unlink()
     assert "the command 'kind' is missing: " in refusal(fakes, capfd, "deploy", ENVIRONMENT)
 
@@ -427,13 +427,13 @@ def test_without_a_terminal_a_cluster_that_is_not_local_is_left_alone(
 @pytest.mark.parametrize(
     ("name", "local"),
     [
-        ("kind-datapress", True),
+        ("kind-any", True),
         ("k3d-try", True),
         ("minikube", True),
         ("docker-desktop", True),
         (REMOTE, False),
         ("kind", False),
-        ("not-kind-datapress", False),
+        ("not-kind-any", False),
         ("minikube-production", False),
         ("kubernetes-admin@kubernetes", False),
     ],
@@ -463,7 +463,7 @@ def test_a_cluster_that_is_not_local_is_asked_about(answer: str, goes_on: bool) 
 
 def test_a_local_cluster_or_a_yes_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    confirm(Cluster("kind-datapress", SERVER, []), "what", assume_yes=False)
+    confirm(Cluster("kind-any", SERVER, []), "what", assume_yes=False)
     confirm(Cluster(REMOTE, SERVER, None), "what", assume_yes=True)
     with pytest.raises(RefusedError):
         confirm(Cluster(REMOTE, SERVER, None), "what", assume_yes=False)

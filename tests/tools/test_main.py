@@ -31,7 +31,7 @@ def test_the_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None
     assert all(f"\n    {name}" in said for name in COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [[], ["chekc"], ["check", "--fast"], ["environments", "dev"]])
+@pytest.mark.parametrize("arguments", [[], ["chekc"], ["check", "--fast"], ["compare", "dev"]])
 def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
     with pytest.raises(RefusedError, match="usage: python -m tools"):
         main(arguments)

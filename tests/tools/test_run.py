@@ -27,6 +27,7 @@ from tools.local.run import PORTS, prepare_front, read_ports
 from tools.repository import environments
 
 PATIENCE = 20
+ENVIRONMENT, *_ = environments()
 
 
 class Run(Program):
@@ -93,7 +94,7 @@ def repository(tmp_path: Path, copy_repository: Callable[[Path], Path]) -> Path:
 
 
 @contextmanager
-def started(repository: Path, environment: str = "dev") -> Iterator[Run]:
+def started(repository: Path, environment: str = ENVIRONMENT) -> Iterator[Run]:
     run = Run(repository, repository.parent / "output", environment, free_ports())
     try:
         yield run
@@ -177,8 +178,8 @@ def test_a_change_of_the_page_needs_nothing(repository: Path) -> None:
 
 
 def test_a_wrong_value_in_the_overlay_is_told(repository: Path) -> None:
-    kustomization = repository / "deploy/overlays/dev/kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("APP_ENV=dev", "APP_ENV=Nowhere"))
+    kustomization = repository / "deploy/overlays" / ENVIRONMENT / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace(f"APP_ENV={ENVIRONMENT}", "APP_ENV=Nowhere"))
     with started(repository) as run:
         assert run.process.wait(PATIENCE) == 1
         assert "APP_ENV" in run.output()
@@ -209,7 +210,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def test_a_port_in_use_is_told_before_anything_starts(refusal: Callable[..., str], name: str, address: str) -> None:
     with socket.create_server((address, 0)) as taken:
         port = taken.getsockname()[1]
-        said = refusal("dev", **{name: str(port)})
+        said = refusal(ENVIRONMENT, **{name: str(port)})
     assert said == (
         f"run: error: port {port} is taken by another program: end that, or choose another port by {name}=…"
     )
@@ -217,16 +218,16 @@ def test_a_port_in_use_is_told_before_anything_starts(refusal: Callable[..., str
 
 @pytest.mark.parametrize("value", ["http", "0", "65536", "-1", "80 80"])
 def test_a_wrong_port_is_refused(refusal: Callable[..., str], value: str) -> None:
-    said = refusal("dev", FRONT_PORT=value)
+    said = refusal(ENVIRONMENT, FRONT_PORT=value)
     assert said == f"run: error: FRONT_PORT={value} is no port: give a number from 1 to 65535"
 
 
 def test_equal_ports_are_refused(refusal: Callable[..., str]) -> None:
-    said = refusal("dev", API_PORT="18080", FRONT_PORT="18080", METRICS_PORT="18082")
+    said = refusal(ENVIRONMENT, API_PORT="18080", FRONT_PORT="18080", METRICS_PORT="18082")
     assert said == "run: error: API_PORT=18080, FRONT_PORT=18080, METRICS_PORT=18082: they must differ"
 
 
-@pytest.mark.parametrize("name", ["prod", "", "../overlays/dev"])
+@pytest.mark.parametrize("name", ["nowhere", "", f"../overlays/{ENVIRONMENT}"])
 def test_a_wrong_environment_lists_the_right_ones(refusal: Callable[..., str], name: str) -> None:
     said = refusal(name)
     assert said.startswith(f"run: error: there is no environment '{name}'")
@@ -235,12 +236,12 @@ def test_a_wrong_environment_lists_the_right_ones(refusal: Callable[..., str], n
 
 def test_a_wrong_command_line_is_refused(refusal: Callable[..., str]) -> None:
     assert "usage: python -m tools run" in refusal()
-    assert "--quickly" in refusal("dev", "--quickly")
+    assert "--quickly" in refusal(ENVIRONMENT, "--quickly")
 
 
 def test_a_missing_nginx_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run_module, "REPOSITORY", tmp_path)
     monkeypatch.setattr(shutil, "which", lambda *_args, **_names: None)
-    manifests = rendered("dev")
+    manifests = rendered(ENVIRONMENT)
     with pytest.raises(RefusedError, match=r"'nginx' is missing.*setup"):
         prepare_front(manifests, free_ports())

@@ -7,18 +7,17 @@ import subprocess
 import yaml
 
 from tools.command import FailedError, RefusedError, ask, do, require, require_docker
-from tools.repository import REPOSITORY
+from tools.images import images_of
+from tools.render import render
+from tools.repository import OVERLAYS, REPOSITORY, environments
 
 CONFIG = REPOSITORY / "tools" / "local" / "kind.yaml"
 NODE_IMAGE = "kindest/node"
-REGISTRY = "datapress-registry"
 REGISTRY_IMAGE = "registry:3"
 REGISTRY_PORT = 5001  # not 5000, which macOS keeps for itself
-# A node takes these from the local registry: what is pushed there, and what the overlays name, if it has been pushed
-# there; containerd asks the real registry for everything else. https://kind.sigs.k8s.io/docs/user/local-registry/
-MIRRORED = (f"localhost:{REGISTRY_PORT}", "ghcr.io")
+PUSHED = f"localhost:{REGISTRY_PORT}"  # by which name this machine pushes there
 READY = """
-Ready: make deploy ENV=recette
+Ready: make deploy ENV={environment}
 
 For make e2e:
   export KUBECONFIG="${{KUBECONFIG:-$HOME/.kube/config}}"
@@ -41,27 +40,30 @@ def cluster(kubernetes: str = "") -> None:
     image = ["--image", f"{NODE_IMAGE}:v{kubernetes}"] if kubernetes else []
     require_docker()
     require("kind", "install 0.32 or later (https://kind.sigs.k8s.io/docs/user/quick-start/#installation)")
+    registries = mirrored()
     name = yaml.safe_load(CONFIG.read_text())["name"]
     if name in _words("kind", "get", "clusters"):
         print(f"The cluster '{name}' is there already: it is kept ('kind delete cluster --name {name}' removes it).")
         do(["kind", "export", "kubeconfig", "--name", name])
     else:
         do(["kind", "create", "cluster", "--config", CONFIG, "--wait", "120s", *image])
-    start_registry()
+    local = f"{name}-registry"
+    start_registry(local)
     for node in _words("kind", "get", "nodes", "--name", name):
-        mirror(node)
+        for registry in registries:
+            mirror(node, registry, local)
     gateways = _words("docker", "network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}")
     host = next((gateway for gateway in gateways if ":" not in gateway), "host.docker.internal")
-    print(READY.format(registry=MIRRORED[0], host=host))
+    print(READY.format(registry=PUSHED, host=host, environment=environments()[0]))
 
 
-def start_registry() -> None:
-    """Start the registry, on this machine's loopback address and on the cluster's network.
+def start_registry(name: str) -> None:
+    """Start the registry of a name, on this machine's loopback address and on the cluster's network.
 
     Raises:
         FailedError: if Docker cannot.
     """
-    if ask("docker", "container", "inspect", REGISTRY).returncode:
+    if ask("docker", "container", "inspect", name).returncode:
         published = f"127.0.0.1:{REGISTRY_PORT}:5000"
         do(
             [
@@ -73,27 +75,35 @@ def start_registry() -> None:
                 "--network",
                 "kind",
                 "--name",
-                REGISTRY,
+                name,
                 REGISTRY_IMAGE,
             ]
         )
     else:
-        do(["docker", "start", REGISTRY])
+        do(["docker", "start", name])
 
 
-def mirror(node: str) -> None:
-    """Make a node's containerd look into the local registry first.
+def mirrored() -> list[str]:
+    """Return the registries in whose place a node asks the local one first: its own name, and what the overlays name.
+
+    containerd asks the real registry for what is not there. https://kind.sigs.k8s.io/docs/user/local-registry/
+    """
+    images = [image for name in environments() for image in images_of(render(OVERLAYS / name))]
+    return [PUSHED, *sorted({image.name.partition("/")[0] for image in images})]
+
+
+def mirror(node: str, registry: str, local: str) -> None:
+    """Make a node's containerd look into the local registry first, when it is to take something of another.
 
     Raises:
         FailedError: if the node cannot be written to.
     """
-    for registry in MIRRORED:
-        path = f"/etc/containerd/certs.d/{registry}"
-        hosts = f'[host."http://{REGISTRY}:5000"]\n'
-        write = ["docker", "exec", "--interactive", node, "sh", "-c", f"mkdir -p {path} && cat >{path}/hosts.toml"]
-        done = subprocess.run(write, input=hosts, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise FailedError(f"the node {node} cannot be told of the local registry: {done.stderr.strip()}")
+    path = f"/etc/containerd/certs.d/{registry}"
+    hosts = f'[host."http://{local}:5000"]\n'
+    write = ["docker", "exec", "--interactive", node, "sh", "-c", f"mkdir -p {path} && cat >{path}/hosts.toml"]
+    done = subprocess.run(write, input=hosts, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FailedError(f"the node {node} cannot be told of the local registry: {done.stderr.strip()}")
 
 
 def _words(*command: str) -> list[str]:

@@ -4,14 +4,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.command import RefusedError
+from tools.images import deployment_of
 from tools.manifests import Manifest, entries, read_of
 
 
-def pod_of(manifests: Sequence[Manifest], deployment: str) -> dict[str, Any]:
-    """Return the specification of the pods of a Deployment."""
-    (found,) = [item for item in manifests if item["kind"] == "Deployment" and item["metadata"]["name"] == deployment]
-    pod: dict[str, Any] = found["spec"]["template"]["spec"]
+def pod_of(manifests: Sequence[Manifest], source: str) -> dict[str, Any]:
+    """Return the specification of the pods that run what is built from a directory of src/.
+
+    Raises:
+        RefusedError: unless exactly one Deployment does.
+    """
+    pod: dict[str, Any] = deployment_of(manifests, source)["spec"]["template"]["spec"]
     return pod
+
+
+def container_of(manifests: Sequence[Manifest], source: str) -> dict[str, Any]:
+    """Return the container that runs what is built from a directory of src/.
+
+    Raises:
+        RefusedError: unless exactly one Deployment does.
+    """
+    container: dict[str, Any]
+    (container,) = [one for one in pod_of(manifests, source)["containers"] if one["name"] == source]
+    return container
 
 
 def data_of(manifests: Sequence[Manifest], kind: str, name: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from types import FrameType
 from tools.command import FailedError, RefusedError, overlay
 from tools.images import version
 from tools.local import front
-from tools.local.container import configuration_of, environment_of, pod_of
+from tools.local.container import configuration_of, container_of, environment_of, pod_of
 from tools.local.log_lines import readable
 from tools.local.ports import answers
 from tools.manifests import Manifest
@@ -186,7 +186,7 @@ def _check_free(name: str, port: int) -> None:
 
 def prepare_api(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Command:
     """Return what runs gunicorn as the API's image does."""
-    (container,) = pod_of(manifests, "datapress-api")["containers"]
+    container = container_of(manifests, API.name)
     # Of this shell's variables only PATH: what counts is what the overlay says, as in a pod.
     environment = {
         "PATH": os.environ["PATH"],
@@ -209,7 +209,7 @@ def prepare_front(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Co
     directory = REPOSITORY / ".build" / "run" / str(ports["FRONT_PORT"])
     config = directory / "config"
     config.mkdir(parents=True, exist_ok=True)
-    for name, content in configuration_of(manifests, pod_of(manifests, "datapress-front")).items():
+    for name, content in configuration_of(manifests, pod_of(manifests, front.FRONT.name)).items():
         (config / name).write_text(content)
     server = f"127.0.0.1:{ports['API_PORT']}"
     try:

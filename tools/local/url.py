@@ -14,11 +14,11 @@ from typing import Any
 from tools.command import RefusedError, ask, overlay
 from tools.images import deployment_of
 from tools.local.context import Cluster, current_cluster
+from tools.local.front import FRONT
 from tools.local.run import PORTS
 from tools.manifests import NODE_PORT_TYPES, Manifest, namespace_of, pods_of, selector_of, selects, type_of
 from tools.render import render
 
-SOURCE = "front"  # the directory of src/ that its image is built from
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -28,7 +28,7 @@ def front_services(manifests: Sequence[Manifest]) -> list[Manifest]:
     Raises:
         RefusedError: if there is none.
     """
-    front = deployment_of(manifests, SOURCE)
+    front = deployment_of(manifests, FRONT.name)
     (pod,) = pods_of([front])
     found = [
         item
