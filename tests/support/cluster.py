@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from documents import figures
 from documents.facts import promises
 from tests.support.clones import change_banner
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import DEPLOYMENTS, FRONT
 from tests.support.waiting import eventually
 from tools.render import kubectl, render, render_deployed
 from tools.repository import OVERLAYS, REPOSITORY
@@ -24,6 +24,7 @@ from tools.repository import OVERLAYS, REPOSITORY
 ROLLOUT_SECONDS = 180
 IMAGE = "python:3.14-slim"  # of pods that are not the product's
 SCRATCH = "datapress-e2e"  # the namespace of most of them
+EXPOSED = f"{FRONT}-e2e"  # a Service that the tests make where an environment has no node port
 MEBIBYTE = 2**20
 REQUESTS = promises()["requests-for-memory"]  # after which the memory of the pods is measured
 # What NGINX itself reports, an API that is away for example: in its own format, which cannot be changed.
@@ -77,8 +78,14 @@ class Cluster:
             self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, f"--timeout={ROLLOUT_SECONDS}s")
 
     def url(self, namespace: str) -> str:
-        service = self.get("service", "datapress-front", namespace)
-        return f"http://{self.node_address}:{service['spec']['ports'][0]['nodePort']}"
+        """Return where the front of a namespace answers: by its own node port, or by one that the tests give it."""
+        (port,) = self.get("service", FRONT, namespace)["spec"]["ports"]
+        if "nodePort" not in port:
+            ports = (f"--port={port['port']}", f"--target-port={port['targetPort']}")
+            # Refused from the second time on: it is there.
+            self.try_kubectl("expose", "service", FRONT, "-n", namespace, "--name", EXPOSED, "--type=NodePort", *ports)
+            (port,) = self.get("service", EXPOSED, namespace)["spec"]["ports"]
+        return f"http://{self.node_address}:{port['nodePort']}"
 
 
 @dataclass(frozen=True)
