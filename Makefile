@@ -109,7 +109,7 @@ cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the vers
 	@python -m tools cluster $(KUBERNETES)
 
 pages: ## write what README and docs/ take from manifests and from measured figures
-	@tools/setup.sh deploy
+	@tools/setup.sh check
 	@python -m documents.pages
 
 docs: pages ## write the pages, and build the documents that are files with LibreOffice, pandoc and Chromium

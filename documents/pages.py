@@ -25,7 +25,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from documents import checks, diagram, facts, figures, flows
+from documents import checks, diagram, facts, figures, flows, rules
 from documents.figures import FIGURES, MEASURED
 from documents.markdown import table
 from documents.typography import NO_BREAK
@@ -114,7 +114,7 @@ def flows_to(group: str) -> str:
 
 
 DRAWN = {"schema-recette": partial(diagram.of, "recette")}
-LISTED = {"verifications-exigees": checks.listed}
+LISTED = {"verifications-exigees": checks.listed, "regles": rules.sections}
 REGIONS: dict[str, Callable[[], str]] = {
     **{region: partial(topic_figures, topic) for topic, region in TOPICS.items()},
     "operations": operations,

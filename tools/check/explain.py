@@ -58,16 +58,26 @@ def _quoted(text: str) -> str:
 
 def example(rule: Rule) -> Example:
     """Return the shortest mistake of the catalogue that is for a rule."""
-    return min(map(_read, sorted((BROKEN / rule.name).glob("*/case.yaml"))), key=_length)
+    cases = sorted((BROKEN / rule.name).glob("*/case.yaml"))
+    return min((_read(case, rule.name) for case in cases), key=lambda one: (not one.edits, len(str(one.edits))))
 
 
-def _read(case: Path) -> Example:
+def _read(case: Path, rule: str) -> Example:
     text = case.read_text()
     story = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
     content: dict[str, Any] = yaml.safe_load(text)
-    return Example(" ".join(story), content.get("edits", []))
+    edits: list[dict[str, str]] = content.get("edits", [])
+    found_in = [one["file"] for one in content["expect"] if one["rule"] == rule]
+    # What a case needs besides the mistake is of no interest here.
+    shown = [one for one in edits if one["file"] in found_in] or edits
+    return Example(" ".join(story), [_with_lines(case.parent, one) for one in shown])
 
 
-def _length(example: Example) -> tuple[bool, int]:
-    # What is but a new file has nothing that was right before.
-    return not example.edits, sum(len(edit["old"]) + len(edit["new"]) for edit in example.edits)
+def _with_lines(case: Path, edit: dict[str, str]) -> dict[str, str]:
+    """Return an edit that only adds or removes with the lines around it: nothing alone says nothing."""
+    files = [root / edit["file"] for root in (case, REPOSITORY) if (root / edit["file"]).is_file()]
+    before, found, after = files[0].read_text().partition(edit["old"]) if files else ("", "", "")
+    if not found or (edit["old"].strip() and edit["new"].strip()):
+        return edit
+    head, tail = "".join(before.splitlines(keepends=True)[-2:]), after.partition("\n")[0]
+    return {**edit, "old": f"{head}{edit['old']}{tail}", "new": f"{head}{edit['new']}{tail}"}
