@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from datapress_api import logs
 from datapress_api.app import LARGEST_BODY, create_app
 from datapress_api.settings import Settings
+from tests.support.gunicorn_server import CONFIGURATION
 
 
 def metrics_of(client: FlaskClient, settings: Settings) -> dict[tuple[str, ...], float]:
@@ -52,27 +54,9 @@ def test_no_answer_may_be_cached(client: FlaskClient, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "title", "detail"),
     [
-        (
-            "GET",
-            "/nothing",
-            404,
-            "Not Found",
-            "There is nothing at this path. There is something at: /, /health, /version",
-        ),
-        (
-            "GET",
-            "/health/",
-            404,
-            "Not Found",
-            "There is nothing at this path. There is something at: /, /health, /version",
-        ),
-        (
-            "GET",
-            "/metrics",
-            404,
-            "Not Found",
-            "There is nothing at this path. There is something at: /, /health, /version",
-        ),
+        ("GET", "/nothing", 404, "Not Found", "There is nothing at this path. There is something at: {paths}"),
+        ("GET", "/health/", 404, "Not Found", "There is nothing at this path. There is something at: {paths}"),
+        ("GET", "/metrics", 404, "Not Found", "There is nothing at this path. There is something at: {paths}"),
         (
             "POST",
             "/version",
@@ -85,6 +69,7 @@ def test_no_answer_may_be_cached(client: FlaskClient, path: str) -> None:
 def test_errors_are_problem_documents(
     client: FlaskClient, method: str, path: str, status: int, title: str, detail: str
 ) -> None:
+    paths = sorted(yaml.safe_load(CONFIGURATION.with_name("openapi.yaml").read_text())["paths"])
     answer = client.open(path, method=method, headers={"X-Request-ID": "abc"})
     assert answer.status_code == status
     assert answer.content_type == "application/problem+json"
@@ -92,7 +77,7 @@ def test_errors_are_problem_documents(
         "type": "about:blank",
         "title": title,
         "status": status,
-        "detail": detail,
+        "detail": detail.format(paths=", ".join(paths)),
         "request_id": "abc",
     }
 
