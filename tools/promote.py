@@ -259,7 +259,7 @@ def find_source(repository: Path, named: str, head: str) -> str:
     """
     asked = ask("git", "rev-parse", "--verify", "--quiet", f"{named}^{{commit}}", cwd=repository)
     if asked.returncode:
-        raise RefusedError(f"SOURCE={named} is no commit of this repository: give the one the image was built from")
+        raise RefusedError(f"SOURCE={named} is not a commit of this repository: give the one the image was built from")
     commit = asked.stdout.strip()
     if not is_ancestor(repository, commit, head):
         raise RefusedError(
@@ -320,7 +320,7 @@ def promote(image: str, digest: str, source: str, named: str = "", repository: P
     """
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise RefusedError(
-            f"DIGEST={digest} is no digest: give what the push printed, sha256: and 64 hexadecimal digits"
+            f"DIGEST={digest} is not a digest: give what the push printed, sha256: and 64 hexadecimal digits"
         )
     require("docker", "it asks the registry for the image; install it (https://docs.docker.com/engine/install/)")
     check_repository(repository)

@@ -36,11 +36,11 @@ def test_its_kubernetes_can_be_chosen(fakes: Fakes) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.34", "v1.34.8", "latest"])
-def test_what_is_no_version_is_refused(fakes: Fakes, capsys: pytest.CaptureFixture[str], version: str) -> None:
+def test_what_is_not_a_version_is_refused(fakes: Fakes, capsys: pytest.CaptureFixture[str], version: str) -> None:
     assert run_program("cluster", lambda: cluster(version)) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        f"cluster: error: KUBERNETES={version} is no version: give all three numbers, as in KUBERNETES=1.36.1"
+        f"cluster: error: KUBERNETES={version} is not a version: give all three numbers, as in KUBERNETES=1.36.1"
     )
     assert not fakes.calls()
 
@@ -95,7 +95,7 @@ def test_what_kind_or_docker_cannot_do_fails(fakes: Fakes, capfd: pytest.Capture
     assert "their own words" in capfd.readouterr().err
 
 
-def test_each_node_port_of_the_overlays_is_reachable_from_this_machine_alone() -> None:
+def test_each_node_port_is_mapped_to_this_machine_alone() -> None:
     (node,) = yaml.safe_load(CONFIG.read_text())["nodes"]
     node_ports = {
         port["nodePort"]

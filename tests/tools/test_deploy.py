@@ -119,7 +119,7 @@ def test_a_kind_cluster_gets_the_images_and_the_overlay(
 
 
 @pytest.mark.usefixtures("asked_urls")
-def test_a_registry_gets_the_images_and_the_cluster_their_digests(
+def test_a_registry_gets_images_and_the_cluster_their_digests(
     fakes: Fakes, set_up: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(REMOTE)
@@ -208,6 +208,8 @@ def test_kubernetes_gives_up_on_a_rollout_before_we_do() -> None:
 TWO = {"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 31234}, {"port": 81, "nodePort": 31235}]}
 INNER = {"type": "ClusterIP", "ports": [{"name": "http", "port": 80}]}
 CHOSEN = {"type": "NodePort", "ports": [{"name": "http", "port": 80}]}
+SECURE = {"type": "LoadBalancer", "ports": [{"port": 443}]}
+TLS = {"type": "NodePort", "ports": [{"port": 8443, "appProtocol": "https", "nodePort": 31234}]}
 BALANCED = {"type": "LoadBalancer", "ports": [{"name": "http", "port": 80, "nodePort": 31234}]}
 ELSEWHERE = {
     "kind": "Service",
@@ -258,6 +260,8 @@ WAYS: dict[str, tuple[list[Manifest], tuple[int, str], str]] = {
     "load-balancer-ip": (exposed(BALANCED), on_the_cluster(BALANCED, ip="192.0.2.9"), "http://192.0.2.9/"),
     "load-balancer-ipv6": (exposed(BALANCED), on_the_cluster(BALANCED, ip="2001:db8::9"), "http://[2001:db8::9]/"),
     "load-balancer-name": (exposed(BALANCED), on_the_cluster(BALANCED, hostname="lb.test"), "http://lb.test/"),
+    "load-balancer-tls": (exposed(SECURE), on_the_cluster(SECURE, ip="192.0.2.9"), "https://192.0.2.9/"),
+    "node-port-tls": (exposed(TLS), NOTHING, "https://node:31234/"),
     "ingress": (exposed(INNER, ingress(HOST)), NOTHING, "http://press.example.org/"),
     "ingress-tls": (exposed(NODE_PORT, ingress(HOST, secure=True)), NOTHING, "https://press.example.org/"),
     "ingress-any-host": (exposed(INNER, ingress({})), NOTHING, ""),
@@ -281,8 +285,8 @@ def test_the_way_to_the_front_is_told(
     monkeypatch.setenv("NODE_ADDRESS", "node")
     monkeypatch.setattr(deploy, "URL_SECONDS", 0)
     set_up("minikube", manifests, get_service=on_cluster)
-    service = "second" if way == "node-port-of-a-second-service" else SERVICE["metadata"]["name"]
-    forward = f"kubectl --context minikube -n {NAMESPACE} port-forward service/{service} {PORTS['FRONT_PORT']}:80"
+    service = f"service/{SERVICE['metadata']['name']}"
+    forward = f"kubectl --context minikube -n {NAMESPACE} port-forward {service} {PORTS['FRONT_PORT']}:80"
     assert status("url", ENVIRONMENT) == 0
     assert capfd.readouterr().out == f"{url or forward}\n"
     assert changes(fakes) == []
@@ -395,7 +399,7 @@ def test_a_cluster_that_is_not_local_needs_a_registry(
     set_up(REMOTE)
     assert "REGISTRY=" in refusal(fakes, capfd, "deploy", ENVIRONMENT, "--yes")
     monkeypatch.setenv("REGISTRY", "https://registry:5000")
-    assert "REGISTRY=https://registry:5000 is no registry" in refusal(fakes, capfd, "deploy", ENVIRONMENT, "--yes")
+    assert "REGISTRY=https://registry:5000 is not a registry" in refusal(fakes, capfd, "deploy", ENVIRONMENT, "--yes")
 
 
 def test_a_missing_kind_is_told(fakes: Fakes, set_up: Callable[..., None], capfd: pytest.CaptureFixture[str]) -> None:
@@ -406,7 +410,7 @@ def test_a_missing_kind_is_told(fakes: Fakes, set_up: Callable[..., None], capfd
 
 @pytest.mark.parametrize("action", ["deploy", "undeploy"])
 @pytest.mark.parametrize("value", ["", "0", "yes"])
-def test_without_a_terminal_a_cluster_that_is_not_local_is_left_alone(
+def test_without_a_terminal_only_a_local_cluster_is_changed(
     fakes: Fakes,
     set_up: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,

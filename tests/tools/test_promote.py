@@ -194,7 +194,7 @@ def test_comments_and_line_ends_stay(origin: Origin) -> None:
     assert origin.text().decode() == before.replace(old, new)
 
 
-def test_the_command_line_promotes_the_commit_that_is_checked_out(origin: Origin) -> None:
+def test_without_a_source_it_is_the_commit_checked_out(origin: Origin) -> None:
     git(origin.clone, "checkout", "--quiet", origin.commits[2])
     command = [sys.executable, "-m", "tools", "promote", "api", digest_of(origin.commits[2])]
     done = subprocess.run(command, cwd=origin.clone, capture_output=True, text=True, check=False)
@@ -478,12 +478,12 @@ def test_a_wrong_digest_is_refused(origin: Origin, capfd: pytest.CaptureFixture[
     before = origin.head()
     assert status(origin.clone, "api", origin.commits[1], digest) == 2
     assert origin.head() == before
-    assert "is no digest: give what the push printed" in capfd.readouterr().err
+    assert "is not a digest: give what the push printed" in capfd.readouterr().err
 
 
 def test_a_source_that_is_no_commit_is_refused(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:
     digest = digest_of(origin.commits[1])
-    assert "SOURCE=nowhere is no commit" in refusal(origin, capfd, 2, "api", "nowhere", digest)
+    assert "SOURCE=nowhere is not a commit" in refusal(origin, capfd, 2, "api", "nowhere", digest)
 
 
 def test_a_source_that_is_not_merged_is_refused(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:

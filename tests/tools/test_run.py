@@ -219,7 +219,7 @@ def test_a_port_in_use_is_told_before_anything_starts(refusal: Callable[..., str
 @pytest.mark.parametrize("value", ["http", "0", "65536", "-1", "80 80"])
 def test_a_wrong_port_is_refused(refusal: Callable[..., str], value: str) -> None:
     said = refusal(ENVIRONMENT, FRONT_PORT=value)
-    assert said == f"run: error: FRONT_PORT={value} is no port: give a number from 1 to 65535"
+    assert said == f"run: error: FRONT_PORT={value} is not a port: give a number from 1 to 65535"
 
 
 def test_equal_ports_are_refused(refusal: Callable[..., str]) -> None:

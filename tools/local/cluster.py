@@ -32,11 +32,11 @@ def cluster(kubernetes: str = "") -> None:
         kubernetes: the version of a new one (1.36.1); empty for kind's own default
 
     Raises:
-        RefusedError: if Docker or kind is missing, or that is no version.
+        RefusedError: if Docker or kind is missing, or that is not a version.
         FailedError: if kind or Docker cannot make it.
     """
     if kubernetes and not re.fullmatch(r"\d+\.\d+\.\d+", kubernetes):
-        raise RefusedError(f"KUBERNETES={kubernetes} is no version: give all three numbers, as in KUBERNETES=1.36.1")
+        raise RefusedError(f"KUBERNETES={kubernetes} is not a version: give all three numbers, as in KUBERNETES=1.36.1")
     image = ["--image", f"{NODE_IMAGE}:v{kubernetes}"] if kubernetes else []
     require_docker()
     require("kind", "install 0.32 or later (https://kind.sigs.k8s.io/docs/user/quick-start/#installation)")

@@ -40,7 +40,7 @@ def check_delivery(cluster: Cluster, registry: str) -> None:
     """
     if registry and not re.fullmatch(r"[\w.-]+(:\d+)?", registry):
         raise RefusedError(
-            f"REGISTRY={registry} is no registry: give its host, and its port if need be, as in REGISTRY={EXAMPLE}"
+            f"REGISTRY={registry} is not a registry: give its host, and its port if need be, as in REGISTRY={EXAMPLE}"
         )
     if registry:
         return

@@ -159,12 +159,12 @@ def read_ports(environ: Mapping[str, str]) -> dict[str, int]:
     """Return the port of each name in PORTS: what the environment says, or else PORTS.
 
     Raises:
-        RefusedError: if a value is no port, two are the same, or another program listens on one.
+        RefusedError: if a value is not a port, two are the same, or another program listens on one.
     """
     given = {name: environ.get(name) or str(default) for name, default in PORTS.items()}
     for name, value in given.items():
         if not value.isdecimal() or not 0 < int(value) < 2**16:
-            raise RefusedError(f"{name}={value} is no port: give a number from 1 to 65535")
+            raise RefusedError(f"{name}={value} is not a port: give a number from 1 to 65535")
     ports = {name: int(value) for name, value in given.items()}
     if len(set(ports.values())) < len(ports):
         raise RefusedError(f"{', '.join(f'{name}={port}' for name, port in ports.items())}: they must differ")

@@ -23,7 +23,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def front_services(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Return the Services that lead to the front's pods, those that can be reached from outside the cluster first.
+    """Return the Services that lead to the front's pods.
 
     Raises:
         RefusedError: if there is none.
@@ -42,17 +42,17 @@ def front_services(manifests: Sequence[Manifest]) -> list[Manifest]:
             f"no Service leads to the pods of the Deployment {front['metadata']['name']}:"
             " add one whose selector has their labels, or put the base's back"
         )
-    return sorted(found, key=lambda service: not _has_a_door(service))
+    return found
 
 
-def _has_a_door(service: Manifest) -> bool:
+def _has_an_address(service: Manifest) -> bool:
     return type_of(service) in NODE_PORT_TYPES
 
 
 def is_exposed(manifests: Sequence[Manifest]) -> bool:
     """Tell whether the front can be reached from outside the cluster, by what its objects say."""
     services = front_services(manifests)
-    return any(map(_has_a_door, services)) or bool(list(_hosts(manifests, services)))
+    return any(map(_has_an_address, services)) or bool(list(_hosts(manifests, services)))
 
 
 def url_of(cluster: Cluster, manifests: Sequence[Manifest]) -> str:
@@ -74,7 +74,7 @@ def port_forward(cluster: Cluster, manifests: Sequence[Manifest]) -> str:
 
 
 def _hosts(manifests: Sequence[Manifest], services: Sequence[Manifest]) -> Iterator[str]:
-    """Give the URLs of the hosts that are routed to the front; a wildcard is no host."""
+    """Give the URLs of the hosts that are routed to the front; a wildcard is not a host."""
     names = {service["metadata"]["name"] for service in services}
     for item in manifests:
         found: Iterator[str] = iter(())
@@ -103,7 +103,7 @@ def _route_urls(spec: Mapping[str, Any], names: set[str]) -> Iterator[str]:
 
 def _addresses(cluster: Cluster, service: Manifest) -> Iterator[str]:
     """Give the URLs of a Service; what the overlay leaves to the cluster, the cluster is asked for."""
-    if not _has_a_door(service):
+    if not _has_an_address(service):
         return
     live = _live(cluster, service)
     port = live["spec"]["ports"][0]
