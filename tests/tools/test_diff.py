@@ -222,6 +222,7 @@ def test_a_value_is_shown_by_its_own_name_and_who_reads_it_restarts(
         "ConfigMap datapress-config": {"created", "pruned", "no restart"},
         "Deployment datapress-api": {"restarts"},
         "Deployment datapress-front": {"restarts"},
+        "Job datapress-smoke": {"no restart"},
     }
     assert "these 2 restart side by side: at least 10 s in all" in said
 
