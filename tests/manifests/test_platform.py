@@ -44,7 +44,7 @@ def judged() -> Manifest:
     return {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]}
 
 
-def test_each_rule_has_a_policy_and_a_binding_and_nothing_else_is_there() -> None:
+def test_each_rule_has_a_policy_and_a_binding() -> None:
     names = [f"datapress-{rule}" for rule in RULES]
     assert sorted(path.name for path in PLATFORM.iterdir() if path.is_dir()) == RULES
     assert sorted(named(POLICY)) == names

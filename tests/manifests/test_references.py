@@ -1,81 +1,89 @@
-"""Names that one object uses and another must have; Kubernetes accepts a wrong one without a word."""
+"""Names and values that one place uses and another must have, and that no rule of `make check` knows."""
 
-from typing import Any
+import base64
+import json
+import re
+import tomllib
 
-import pytest
-
+from datapress_api.settings import DUMMY_PREFIX, read_settings
+from tests.support.front_server import CONFIGURATION
 from tests.support.manifests import Environment
 from tests.support.product import API, FRONT
-from tools.manifests import pods_of, selector_of, selects, target_of
-from tools.repository import followed
+from tools.images import images_of
+from tools.local.container import environment_of
+from tools.manifests import base_name, get
+from tools.repository import REPOSITORY
 
-HTTP = {"port": "http", "protocol": "TCP"}
-
-
-def test_services_reach_a_port_of_a_pod(environment: Environment) -> None:
-    for service in environment.of_kind("Service"):
-        pods = [pod for pod in pods_of(environment.objects) if selects(selector_of(service), pod.labels)]
-        assert len(pods) == 1, service["metadata"]["name"]
-        assert all(target_of(port, pods[0].ports) for port in service["spec"]["ports"])
+CLUSTER_SCOPED = {"Namespace"}
+HOOK = "argocd.argoproj.io/hook"
 
 
-def test_the_metrics_port_is_on_no_service(environment: Environment) -> None:
-    targets = {port["targetPort"] for service in environment.of_kind("Service") for port in service["spec"]["ports"]}
-    assert targets == {"http"}
+def test_every_object_is_in_the_environment_s_namespace(environment: Environment) -> None:
+    for manifest in environment.objects:
+        if manifest["kind"] not in CLUSTER_SCOPED:
+            assert manifest["metadata"]["namespace"] == environment.namespace
 
 
-@pytest.mark.parametrize("environment", followed(), indirect=True)
-def test_network_policies(environment: Environment) -> None:
-    """The whole set, word for word: default deny both ways, then the four edges and no other."""
-    policies = {policy["metadata"]["name"]: policy["spec"] for policy in environment.of_kind("NetworkPolicy")}
-    both = ["Ingress", "Egress"]
-    assert policies == {
-        "default-deny": {"podSelector": {}, "policyTypes": both},
-        FRONT: {
-            "podSelector": _labels(FRONT),
-            "policyTypes": both,
-            "ingress": [{"ports": [HTTP]}],
-            "egress": [
-                {"to": [{"podSelector": _labels(API)}], "ports": [HTTP]},
-                {
-                    "to": [
-                        {
-                            "namespaceSelector": _namespace("kube-system"),
-                            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-                        }
-                    ],
-                    "ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
-                },
-            ],
-        },
-        API: {
-            "podSelector": _labels(API),
-            "policyTypes": both,
-            "ingress": [
-                {"from": [{"podSelector": _labels(FRONT)}], "ports": [HTTP]},
-                {
-                    "from": [{"namespaceSelector": _namespace("monitoring")}],
-                    "ports": [{"port": "metrics", "protocol": "TCP"}],
-                },
-            ],
-        },
-    }
+def test_objects_of_a_workload_have_its_name(environment: Environment) -> None:
+    """And so have the images and the sources of the product's own: `make deploy` and `make promote` go by that."""
+    for pod in environment.pods:
+        assert pod.labels["app.kubernetes.io/name"] == pod.manifest["metadata"]["name"]
+    for name in (API, FRONT):
+        deployment = environment.get("Deployment", name)
+        (image,) = images_of([deployment])
+        assert name.endswith(f"-{image.context.name}")
+        assert image.name.endswith(f"/{image.context.name}")
 
 
-@pytest.mark.parametrize("environment", followed(), indirect=True)
-def test_a_drain_takes_one_pod_at_a_time(environment: Environment) -> None:
-    budgets = {budget["metadata"]["name"]: budget["spec"] for budget in environment.of_kind("PodDisruptionBudget")}
-    assert budgets == {
-        name: {"selector": _labels(name), "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
-        for name in (API, FRONT)
-    }
-    for name in budgets:
-        assert environment.get("Deployment", name)["spec"]["replicas"] >= 2
+def test_images_of_the_product_are_named_by_a_commit(environment: Environment) -> None:
+    """By a tag that never moves, perhaps with a digest after it."""
+    for name in (API, FRONT):
+        image = environment.container(name).data["image"]
+        assert re.fullmatch(r".+:sha-[0-9a-f]{40}(@sha256:[0-9a-f]{64})?", image)
 
 
-def _labels(name: str) -> dict[str, Any]:
-    return {"matchLabels": {"app.kubernetes.io/name": name}}
+def test_generated_names_follow_the_content(environment: Environment) -> None:
+    """A changed value gets a new name, so that its pods roll, and what runs is never edited in place."""
+    for manifest in environment.of_kind("ConfigMap", "Secret"):
+        assert manifest["immutable"] is True
+        made_anew = HOOK in manifest["metadata"].get("annotations", {})
+        assert made_anew or base_name(manifest) != manifest["metadata"]["name"]
 
 
-def _namespace(name: str) -> dict[str, Any]:
-    return {"matchLabels": {"kubernetes.io/metadata.name": name}}
+def test_secrets_are_dummies_that_production_refuses(environment: Environment) -> None:
+    for secret in environment.of_kind("Secret"):
+        for value in secret["data"].values():
+            assert base64.b64decode(value, validate=True).decode().startswith(DUMMY_PREFIX)
+
+
+def test_api_and_page_know_their_environment(environment: Environment) -> None:
+    config = {key: value for one in environment.of_kind("ConfigMap") for key, value in one["data"].items()}
+    page = json.loads(config["config.json"])
+    assert page.keys() == CONFIGURATION.keys()
+    assert all(page.values())
+    assert page["environment"] == environment.name
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert page["version"].startswith(f"v{version.removesuffix('.0')} ")
+
+
+def test_the_api_and_the_smoke_test_get_their_settings(environment: Environment) -> None:
+    api = environment_of(environment.objects, environment.container(API).data)
+    assert read_settings(api).environment == environment.name
+    for pod in environment.pods:
+        if pod.manifest["kind"] == "Job":
+            (container,) = pod.containers
+            assert environment_of(environment.objects, container.data)["APP_ENV"] == environment.name
+
+
+def test_volumes_are_where_the_images_expect_them(environment: Environment) -> None:
+    dockerfile = (REPOSITORY / "src" / "front" / "Dockerfile").read_text()
+    (prefix,) = re.findall(r'^CMD .*"-p", "([^"]+)"', dockerfile, re.MULTILINE)
+    (read,) = re.findall(r"CONFIG_DIR=(\S+)", dockerfile)
+    # The last is where the entrypoint of NGINX's image writes.
+    written = {API: {"/tmp"}, FRONT: {prefix, "/etc/nginx/conf.d"}}
+    for name, paths in written.items():
+        mounts = [mount for _, mount in environment.container(name).items("volumeMounts")]
+        assert {mount["mountPath"] for mount in mounts if not mount.get("readOnly")} == paths
+    (mount,) = [one for _, one in environment.container(FRONT).items("volumeMounts") if one.get("readOnly")]
+    (volume,) = [one for one in environment.pod(FRONT).spec["volumes"] if one["name"] == mount["name"]]
+    assert (mount["mountPath"], get(volume, ("configMap", "items", 0, "path"))) == (read, "config.json")

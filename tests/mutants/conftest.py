@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tests.mutants.judging import Count
+from tests.mutants.judging import Count, is_free
 from tests.mutants.plugin import Verdict
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
@@ -15,9 +15,10 @@ def count(pytestconfig: pytest.Config) -> Count:
     """Keep verdicts for the table that closes the run."""
     counts = pytestconfig.stash.setdefault(COUNTS, {})
 
-    def keep(verdicts: list[Verdict]) -> None:
+    def keep(what: str, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
-            counts.setdefault(verdict.kind, Counter())["caught" if verdict.caught_by else "uncaught"] += 1
+            outcome = "caught" if verdict.caught_by else "free" if is_free(what, verdict) else "uncaught"
+            counts.setdefault(verdict.kind, Counter())[outcome] += 1
 
     return keep
 
@@ -29,5 +30,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("mutants caught")
     for kind, count in [*sorted(counts.items()), ("all", sum(counts.values(), Counter()))]:
-        rest = f", {count['uncaught']} uncaught" if count["uncaught"] else ""
+        rest = "".join(f", {count[one]} {one}" for one in ("free", "uncaught") if count[one])
         terminalreporter.write_line(f"{kind:<25} {count['caught']:>5} of {count.total():>5}{rest}")

@@ -20,7 +20,7 @@ def test_there_are_as_many_mutants_as_the_pages_say() -> None:
 @pytest.mark.parametrize("what", TESTS)
 def test_every_mutant_of_a_configuration_is_caught(tmp_path: Path, count: Count, what: str) -> None:
     verdicts = judge(tmp_path, what, "--twice", TESTS[what])
-    count(verdicts)
+    count(what, verdicts)
     require_all_caught(what, verdicts)
 
 

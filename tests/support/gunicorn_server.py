@@ -1,5 +1,6 @@
 """The API as it runs: gunicorn with its configuration file, a process of its own, on free ports of the loopback."""
 
+import ast
 import http.client
 import json
 import socket
@@ -16,6 +17,14 @@ from tools.repository import REPOSITORY
 CONFIGURATION = REPOSITORY / "src" / "api" / "gunicorn.conf.py"
 PASSWORD = "demo-secret-of-the-tests"
 GOOD_ENVIRON = {"APP_ENV": BY_HAND, "DB_PASSWORD": PASSWORD}
+
+
+def constant(name: str) -> int:
+    """Return a number of gunicorn's configuration."""
+    statements = ast.parse(CONFIGURATION.read_text()).body
+    (found,) = [one.value for one in statements if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == name]
+    number: int = ast.literal_eval(found)
+    return number
 
 
 @dataclass

@@ -1,26 +1,47 @@
-"""The manifests of an environment, and ways to find one among them."""
+"""The objects of an environment as it is deployed, and ways to find some among them."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tools.manifests import Manifest, base_name
+from tests.support import product
+from tools.manifests import Container, Manifest, Pod, base_name, pods_of, selects
 
-SUPPORTED = ["1.34.0", "1.37.0"]  # versions of Kubernetes: the oldest (preStop sleep is stable there) and the newest
+# Versions of Kubernetes: the oldest (a preStop sleep is stable there) and the newest.
+SUPPORTED = ["1.34.0", "1.37.0"]
 
 
 @dataclass(frozen=True)
 class Environment:
-    """The objects of one overlay, and ways to find one among them."""
+    """An environment and its objects."""
 
     name: str
     objects: tuple[Manifest, ...]
 
     @property
     def namespace(self) -> str:
-        return f"datapress-{self.name}"
+        return product.namespace(self.name)
 
-    def of_kind(self, kind: str) -> list[Manifest]:
-        return [manifest for manifest in self.objects if manifest["kind"] == kind]
+    @property
+    def deployments(self) -> list[Pod]:
+        """Return the pods of each Deployment."""
+        return pods_of(self.of_kind("Deployment"))
+
+    @property
+    def pods(self) -> list[Pod]:
+        return pods_of(self.objects)
+
+    @property
+    def containers(self) -> Iterator[tuple[Pod, Container]]:
+        """Give each container, with its pod."""
+        return ((pod, container) for pod in self.pods for container in pod.containers)
+
+    def selected(self, selector: Mapping[str, Any] | None) -> list[Pod]:
+        """Return the pods that a label selector selects."""
+        return [pod for pod in self.pods if selects(selector, pod.labels)]
+
+    def of_kind(self, *kinds: str) -> list[Manifest]:
+        return [manifest for manifest in self.objects if manifest["kind"] in kinds]
 
     def get(self, kind: str, name: str) -> Manifest:
         """Return the one object of this kind and name; a generated name is given without its hash."""
@@ -28,11 +49,12 @@ class Environment:
         assert len(found) == 1, f"{kind} {name}: {len(found)} of them in {self.name}"
         return found[0]
 
-    def pod(self, name: str) -> Manifest:
-        template: Manifest = self.get("Deployment", name)["spec"]["template"]
-        return template
+    def pod(self, deployment: str) -> Pod:
+        """Return the pods of a Deployment."""
+        (found,) = [pod for pod in self.deployments if pod.manifest["metadata"]["name"] == deployment]
+        return found
 
-    def container(self, name: str) -> dict[str, Any]:
-        containers: list[dict[str, Any]] = self.pod(name)["spec"]["containers"]
-        assert len(containers) == 1
-        return containers[0]
+    def container(self, deployment: str) -> Container:
+        """Return the one container of a Deployment's pods."""
+        (container,) = self.pod(deployment).containers
+        return container

@@ -4,7 +4,9 @@ A copy that renames them, or that adds some, has nothing to change in the tests.
 """
 
 import json
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import yaml
 from tools.images import Image, images_of
 from tools.manifests import Manifest
 from tools.render import render, render_deployed
-from tools.repository import OVERLAYS, REPOSITORY, environments, followed
+from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, environments, followed
 
 BASE = OVERLAYS.parent / "base"
 
@@ -32,8 +34,6 @@ PREFIX = API.rpartition("-")[0]
 # An environment that Argo CD follows, and one that it does not.
 FOLLOWED = next(iter(followed()))
 BY_HAND = next(name for name in environments() if name not in followed())
-ARGOCD = "argocd"
-SYNCED = {f"synced-{name}": name for name in followed()}  # as Argo CD renders it → the environment
 
 
 def overlay(environment: str) -> Path:
@@ -41,6 +41,12 @@ def overlay(environment: str) -> Path:
     return OVERLAYS / environment
 
 
+def path(environment: str) -> Path:
+    """Return that directory in a clone."""
+    return overlay(environment).relative_to(REPOSITORY)
+
+
+@cache
 def namespace(environment: str) -> str:
     """Return the namespace of an environment."""
     kustomization = yaml.safe_load((overlay(environment) / "kustomization.yaml").read_text())
@@ -54,14 +60,21 @@ def configuration(environment: str) -> dict[str, str]:
 
 
 @cache
-def rendered(name: str) -> list[Manifest]:
-    """Return the manifests of an environment, also as Argo CD renders it, or of argocd/.
+def rendered(environment: str) -> list[Manifest]:
+    """Return the manifests of an environment, rendered once a process: kubectl takes its time."""
+    return render(overlay(environment))
 
-    Rendered once a process, as kubectl takes its time; tests/mutants changes them here.
-    """
-    if name in SYNCED:
-        return render_deployed(SYNCED[name])
-    return render(REPOSITORY / ARGOCD if name == ARGOCD else overlay(name))
+
+@cache
+def deployed(environment: str) -> list[Manifest]:
+    """Return them as they are deployed: with the components that Argo CD adds, where it follows the environment."""
+    return render_deployed(environment)
+
+
+@cache
+def argocd() -> list[Manifest]:
+    """Return the manifests of argocd/."""
+    return render(APPLICATION.parent)
 
 
 def manifest(environment: str, kind: str, name: str) -> Manifest:
@@ -70,7 +83,7 @@ def manifest(environment: str, kind: str, name: str) -> Manifest:
     return found
 
 
-def container(environment: str, deployment: str) -> dict[str, Any]:
+def container_of(environment: str, deployment: str) -> dict[str, Any]:
     """Return the one container of a Deployment's pods."""
     (found,) = manifest(environment, "Deployment", deployment)["spec"]["template"]["spec"]["containers"]
     return dict(found)
@@ -87,3 +100,13 @@ def node_port(environment: str) -> int | None:
     (port,) = manifest(environment, "Service", FRONT)["spec"]["ports"]
     number: int | None = port.get("nodePort")
     return number
+
+
+def _free_node_ports() -> Iterator[int]:
+    """Give ports that a cluster may give out, and that no environment asks for."""
+    taken = {node_port(environment) for environment in environments()}
+    return (number for number in range(30000, 32768) if number not in taken)
+
+
+# Two of them.
+NODE_PORTS = list(islice(_free_node_ports(), 2))
