@@ -37,6 +37,7 @@ CURRENT: dict[Path, Callable[[], bool]] = {
 }
 
 
+@cache
 def stale(document: Path) -> str:
     """Return what to do about a document that is of other sources; nothing for one that is current."""
     name = document.relative_to(REPOSITORY)
