@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tests.support.clones import change_banner
-from tests.support.product import DEPLOYMENTS, image
+from tests.support.product import API, BY_HAND, DEPLOYMENTS, FRONT, NODE_PORTS, PREFIX, container_of, image, namespace
 from tools.diff.changes import identity
 from tools.diff.consequences import Consequence, consequences
 from tools.diff.rules import Situation
@@ -21,21 +21,21 @@ from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS
 
-API, FRONT = DEPLOYMENTS
 API_PODS, FRONT_PODS = (f"Deployment {name}" for name in DEPLOYMENTS)
-OTHER_NAMESPACE = "datapress-dev-renamed"
+NAMESPACE = namespace(BY_HAND)
+OTHER_NAMESPACE = f"{NAMESPACE}-renamed"
 VERSIONS = {"Deployment": "apps/v1", "Job": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1"}
 VERSIONS["PodDisruptionBudget"] = "policy/v1"
 
 
 class Overlay:
-    """A copy of the dev overlay, to edit."""
+    """A copy of an overlay, to edit."""
 
     def __init__(self, into: Path, images: Mapping[str, str]) -> None:
         self.images = images
         self.deploy = into / "deploy"
         shutil.copytree(OVERLAYS.parent, self.deploy)
-        self.directory = self.deploy / "overlays" / "dev"
+        self.directory = self.deploy / "overlays" / BY_HAND
         self.saved: dict[Path, bytes] = {}
 
     def save(self) -> None:
@@ -85,7 +85,7 @@ def of_pods(name: str, **spec: Any) -> Edit:
 
 
 def of_container(name: str, **container: Any) -> Edit:
-    return of_pods(name, containers=[{"name": name.removeprefix("datapress-"), **container}])
+    return of_pods(name, containers=[{"name": container_of(BY_HAND, name)["name"], **container}])
 
 
 def adding(*manifests: Manifest) -> Edit:
@@ -142,7 +142,7 @@ def reversing_variables(overlay: Overlay) -> None:
 
 def renaming_the_namespace(overlay: Overlay) -> None:
     file = overlay.directory / "namespace.yaml"
-    file.write_text(file.read_text().replace("name: datapress-dev", f"name: {OTHER_NAMESPACE}"))
+    file.write_text(file.read_text().replace(f"name: {NAMESPACE}", f"name: {OTHER_NAMESPACE}"))
     overlay.change(lambda kustomization: kustomization.update(namespace=OTHER_NAMESPACE))
 
 
@@ -203,7 +203,7 @@ DEFAULTS = {
     "livenessProbe": {"successThreshold": 1},
     "resources": {"requests": {"cpu": "0.1"}},
 }
-ADDED = ["ConfigMap extra", "Job extra", "NetworkPolicy default-deny", "PodDisruptionBudget datapress-api"]
+ADDED = ["ConfigMap extra", "Job extra", "NetworkPolicy default-deny", f"PodDisruptionBudget {API}"]
 RUNS = {"spec": {"paused": False}}
 ROUNDS: list[list[Case]] = [
     [
@@ -217,16 +217,16 @@ ROUNDS: list[list[Case]] = [
             "value of a variable",
             [FRONT_PODS],
             of_container(
-                FRONT, env=[{"name": "API_SERVER", "value": f"{API}.datapress-dev.svc.cluster.local:80 resolve"}]
+                FRONT, env=[{"name": "API_SERVER", "value": f"{API}.{NAMESPACE}.svc.cluster.local:80 resolve"}]
             ),
         ),
     ],
-    [Case("configuration value, in a file", ["ConfigMap datapress-config", API_PODS, FRONT_PODS], banner)],
+    [Case("configuration value, in a file", [f"ConfigMap {PREFIX}-config", API_PODS, FRONT_PODS], banner)],
     [
         Case(
             "secret value",
-            ["Secret datapress-secret", API_PODS],
-            generating("secretGenerator", "datapress-secret", "DB_PASSWORD=demo-another"),
+            [f"Secret {PREFIX}-secret", API_PODS],
+            generating("secretGenerator", f"{PREFIX}-secret", "DB_PASSWORD=demo-another"),
         ),
         Case(
             "annotation of a Service",
@@ -243,7 +243,7 @@ ROUNDS: list[list[Case]] = [
         Case("probe", [API_PODS], of_container(API, readinessProbe={"failureThreshold": 4})),
         Case("resources", [FRONT_PODS], of_container(FRONT, resources={"requests": {"cpu": "40m"}})),
         Case("port of a Service", [f"Service {API}"], setting("Service", API, "/spec/ports/0/port", 8080)),
-        Case("node port", [f"Service {FRONT}"], setting("Service", FRONT, "/spec/ports/0/nodePort", 30083)),
+        Case("node port", [f"Service {FRONT}"], setting("Service", FRONT, "/spec/ports/0/nodePort", NODE_PORTS[0])),
         Case(
             "port in a NetworkPolicy",
             [f"NetworkPolicy {API}"],
@@ -274,10 +274,8 @@ ROUNDS: list[list[Case]] = [
         ),
         Case(
             "Pod Security label",
-            ["Namespace datapress-dev"],
-            merging(
-                "Namespace", "datapress-dev", metadata={"labels": {"pod-security.kubernetes.io/audit": "baseline"}}
-            ),
+            [f"Namespace {NAMESPACE}"],
+            merging("Namespace", NAMESPACE, metadata={"labels": {"pod-security.kubernetes.io/audit": "baseline"}}),
         ),
     ],
     [
@@ -348,7 +346,7 @@ ROUNDS: list[list[Case]] = [
         Case(
             "node port of a ClusterIP",
             ["Service extra"],
-            merging("Service", "extra", spec={"ports": [{"port": 80, "nodePort": 30084}]}),
+            merging("Service", "extra", spec={"ports": [{"port": 80, "nodePort": NODE_PORTS[1]}]}),
         ),
     ],
     [
@@ -359,7 +357,7 @@ ROUNDS: list[list[Case]] = [
     [
         Case(
             "objects removed",
-            ["NetworkPolicy default-deny", "PodDisruptionBudget datapress-api", "Job extra"],
+            ["NetworkPolicy default-deny", f"PodDisruptionBudget {API}", "Job extra"],
             all_of(
                 lambda overlay: overlay.change(lambda kustomization: kustomization.pop("components")),
                 removing("Job", "extra"),
@@ -369,7 +367,7 @@ ROUNDS: list[list[Case]] = [
     [
         Case(
             "namespace renamed",
-            ["Namespace datapress-dev", f"Namespace {OTHER_NAMESPACE}", API_PODS, f"Service {FRONT}"],
+            [f"Namespace {NAMESPACE}", f"Namespace {OTHER_NAMESPACE}", API_PODS, f"Service {FRONT}"],
             all_of(scaling(API, 0), renaming_the_namespace),
         )
     ],

@@ -1,8 +1,8 @@
-"""A real cluster, the images in its registry, and both overlays applied as a user applies them.
+"""A real cluster, the images in its registry, and two overlays applied as a user applies them.
 
 Needs Docker and, in the environment:
     KUBECONFIG    the cluster; it must enforce NetworkPolicy
-    REGISTRY      host:port of a registry from which its nodes take every ghcr.io image too
+    REGISTRY      host:port of a registry from which its nodes take the images of the product too
     NODE_ADDRESS  where this machine reaches the cluster's NodePorts
     HOST_ADDRESS  where pods reach this machine
 """
@@ -16,6 +16,7 @@ import pytest
 
 from documents import figures
 from tests.support.cluster import ROLLOUT_SECONDS, SCRATCH, Cluster, Measure, Measures, Release, diagnose
+from tests.support.product import BY_HAND, FOLLOWED, namespace
 from tests.support.waiting import eventually
 from tools.command import do
 from tools.images import build, images_of
@@ -45,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
 
 def _clean(cluster: Cluster) -> None:
     """Delete what an earlier run left and wait for what is going; all at once, as a namespace takes half a minute."""
-    namespaces = [f"namespace/{name}" for name in (SCRATCH, *(f"datapress-{name}" for name in environments()))]
+    namespaces = [f"namespace/{name}" for name in (SCRATCH, *map(namespace, environments()))]
     cluster.kubectl("delete", *namespaces, "--ignore-not-found", f"--timeout={ROLLOUT_SECONDS}s")
 
 
@@ -82,7 +83,7 @@ def _release(cluster: Cluster, name: str) -> Iterator[Release]:
     started = time.monotonic()
     try:
         cluster.kubectl("apply", "-k", OVERLAYS / name)
-        url = f"{cluster.url(f'datapress-{name}')}/api/"
+        url = f"{cluster.url(namespace(name))}/api/"
         eventually(lambda: answers(url), ROLLOUT_SECONDS, f"{url} answers")
         yield Release(cluster, name, time.monotonic() - started)
     finally:
@@ -90,24 +91,26 @@ def _release(cluster: Cluster, name: str) -> Iterator[Release]:
 
 
 @pytest.fixture(scope="session")
-def recette(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+def followed(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    """An environment that Argo CD follows, here applied by hand."""
     assert images
-    yield from _release(cluster, "recette")
+    yield from _release(cluster, FOLLOWED)
 
 
 @pytest.fixture(scope="session")
-def dev(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+def by_hand(cluster: Cluster, images: dict[str, str]) -> Iterator[Release]:
+    """One that it does not follow."""
     assert images
-    yield from _release(cluster, "dev")
+    yield from _release(cluster, BY_HAND)
 
 
 @pytest.fixture
-def restored(dev: Release) -> Iterator[Release]:
-    """The dev environment, put back as the repository has it after the test."""
-    dev.cluster.wait_for_rollout(dev.namespace)
-    yield dev
-    dev.cluster.kubectl("apply", "-k", OVERLAYS / "dev")
-    dev.cluster.wait_for_rollout(dev.namespace)
+def restored(by_hand: Release) -> Iterator[Release]:
+    """The environment that Argo CD does not follow, put back as the repository has it after the test."""
+    by_hand.cluster.wait_for_rollout(by_hand.namespace)
+    yield by_hand
+    by_hand.cluster.kubectl("apply", "-k", OVERLAYS / BY_HAND)
+    by_hand.cluster.wait_for_rollout(by_hand.namespace)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

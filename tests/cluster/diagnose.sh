@@ -17,7 +17,7 @@ kubectl get --raw /version --request-timeout 10s >"$into/api-server.txt" 2>&1 ||
 kubectl get pods,services,endpointslices,networkpolicies --all-namespaces --output wide >"$into/objects.txt" 2>&1
 kubectl describe applications --namespace argocd >"$into/applications.txt" 2>&1
 kubectl get events --all-namespaces --sort-by .lastTimestamp >"$into/events.txt" 2>&1
-namespaces=$(kubectl get namespaces --output name | sed -n 's,^namespace/\(datapress-.*\|argocd\)$,\1,p')
+namespaces=$(kubectl get namespaces --output name | sed -n '/^namespace\/kube-/!s,^namespace/,,p')
 for namespace in $namespaces; do
   kubectl describe pods --namespace "$namespace" >"$into/$namespace.pods.txt" 2>&1
   for pod in $(kubectl get pods --namespace "$namespace" --output name); do

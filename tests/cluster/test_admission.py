@@ -1,6 +1,7 @@
 """What deploy/platform refuses and what it lets pass, by the API server's own word.
 
-The policies hold here in a namespace that is there for these tests alone, where the recette overlay runs by digest.
+The policies hold here in a namespace that is there for these tests alone, where an overlay
+runs by digest.
 """
 
 import json
@@ -19,7 +20,7 @@ import yaml
 
 from tests.cases.admissions import ACCEPTED, FORMER, REFUSED, RULES, Case
 from tests.support.cluster import Cluster, Measure
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import API, DEPLOYMENTS, FOLLOWED, FRONT, PREFIX, image
 from tests.support.waiting import eventually
 from tools.images import digest_of
 from tools.manifests import Manifest
@@ -29,8 +30,7 @@ from tools.repository import OVERLAYS
 
 pytestmark = pytest.mark.timeout(300)  # the first of the session, which builds the images, is here
 
-API, FRONT = DEPLOYMENTS
-NAMESPACE = "datapress-admission"
+NAMESPACE = f"{PREFIX}-admission"
 WORKLOADS = {"Deployment", "Job"}
 LABEL = "app.kubernetes.io/part-of=datapress"
 ACTIVE_SECONDS = 30
@@ -99,7 +99,7 @@ def _write(path: Path, content: Manifest) -> None:
 
 def refuses(done: "subprocess.CompletedProcess[str]", rule: str, words: str) -> bool:
     """Whether that policy refused it with these words and, after them, a remedy."""
-    policy = f"ValidatingAdmissionPolicy 'datapress-{rule}' with binding 'datapress-{rule}' denied request"
+    policy = f"ValidatingAdmissionPolicy '{PREFIX}-{rule}' with binding '{PREFIX}-{rule}' denied request"
     return done.returncode != 0 and bool(re.search(rf"{policy}: {re.escape(words)}; \w{{3,}} ", done.stderr))
 
 
@@ -123,7 +123,7 @@ def admission(
         cluster.kubectl("apply", "-k", platform)
         applied = time.monotonic()
         for rule in RULES:
-            eventually(partial(_refuses_any, found, rule), ACTIVE_SECONDS, f"the policy datapress-{rule} is active")
+            eventually(partial(_refuses_any, found, rule), ACTIVE_SECONDS, f"the policy {PREFIX}-{rule} is active")
         measure("admission-active", time.monotonic() - applied)
         cluster.kubectl("apply", "-k", overlay)
         cluster.wait_for_rollout(NAMESPACE)
@@ -137,15 +137,15 @@ def admission(
 
 
 def _promoted_overlay(scratch: Path, images: dict[str, str]) -> Path:
-    """Return recette once both images are promoted, with what Argo CD adds to it, and in this test's namespace."""
+    """Return the overlay once both images are promoted, with what Argo CD adds to it, and in this test's namespace."""
     shutil.copytree(OVERLAYS.parent, scratch / "deploy")
-    file = scratch / "deploy" / "overlays" / "recette" / "kustomization.yaml"
+    file = scratch / "deploy" / "overlays" / FOLLOWED / "kustomization.yaml"
     kustomization = yaml.safe_load(file.read_text())
     digests = {_short(reference.rpartition(":")[0]): digest_of(reference) for reference in images.values()}
     tags = scratch / pins_of(file.parent.name)
     pins = yaml.safe_load(tags.read_text())
-    for image in pins["images"]:
-        image["digest"] = digests[_short(image["name"])]
+    for pin in pins["images"]:
+        pin["digest"] = digests[_short(pin["name"])]
     _write(tags, pins)
     kustomization["components"].append("../../components/smoke-test")
     kustomization["namespace"] = NAMESPACE
@@ -155,8 +155,8 @@ def _promoted_overlay(scratch: Path, images: dict[str, str]) -> Path:
     return file.parent
 
 
-def _short(image: str) -> str:
-    return image.rpartition("/")[2]
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _apply(cluster: Cluster, *manifests: Manifest) -> None:
@@ -204,7 +204,7 @@ def _by_name(objects: list[Manifest]) -> dict[tuple[str, str], Manifest]:
 def _refuses_any(found: Admission, rule: str) -> bool:
     """Whether a policy refuses any of its cases: the API server takes a moment to learn of it."""
     return any(
-        f"'datapress-{rule}' denied request" in found.create(case).stderr for case in REFUSED if case.rule == rule
+        f"'{PREFIX}-{rule}' denied request" in found.create(case).stderr for case in REFUSED if case.rule == rule
     )
 
 
@@ -246,8 +246,9 @@ def test_a_pod_made_by_hand_is_accepted_if_it_is_like_the_others(admission: Admi
 
 def test_the_image_of_a_pod_that_runs_is_not_changed_to_a_tag(admission: Admission) -> None:
     pod = admission.a_pod(API)
-    done = admission.try_kubectl("set", "image", f"pod/{pod}", "api=ghcr.io/datapress/api:latest", "--dry-run=server")
-    assert refuses(done, "images-by-digest", "images-by-digest: api runs ghcr.io/datapress/api:latest"), done.stderr
+    moving = f"{image(API).name}:latest"
+    done = admission.try_kubectl("set", "image", f"pod/{pod}", f"api={moving}", "--dry-run=server")
+    assert refuses(done, "images-by-digest", f"images-by-digest: api runs {moving}"), done.stderr
 
 
 def test_a_pod_that_runs_is_not_resized_past_its_request(admission: Admission) -> None:
@@ -272,12 +273,12 @@ def test_debug_is_warned_and_not_stopped(admission: Admission) -> None:
     debug = ["debug", f"pod/{admission.a_pod(FRONT)}", "--image", image, "--profile=restricted", "--container=debug"]
     done = admission.try_kubectl(*debug, "--", "true")
     assert done.returncode == 0, done.stderr
-    assert f"'datapress-images-by-digest-debug': images-by-digest: debug runs {image}; " in done.stderr
+    assert f"'{PREFIX}-images-by-digest-debug': images-by-digest: debug runs {image}; " in done.stderr
 
 
-def test_what_is_older_than_the_policies_can_be_stopped_and_deleted(admission: Admission) -> None:
+def test_what_is_older_than_the_policies_can_be_deleted(admission: Admission) -> None:
     """Controllers update it meanwhile: to delete it in the foreground is to wait until one takes a finalizer off."""
-    former = "deployment/datapress-api-former"
+    former = f"deployment/{API}-former"
     (pod,) = admission.cluster.pods(NAMESPACE, "former")
     admission.kubectl("label", former, f"pod/{pod['metadata']['name']}", "example.org/seen=true")
     admission.kubectl("scale", former, "--replicas=0", "--dry-run=server")
@@ -290,7 +291,7 @@ def test_what_runs_is_operated_as_ever(admission: Admission) -> None:
     assert admission.cluster.evict(NAMESPACE, before[FRONT]).returncode == 0
     admission.kubectl("scale", f"deployment/{FRONT}", "--replicas=3")
     admission.kubectl("rollout", "restart", f"deployment/{API}")
-    admission.kubectl("wait", "job/datapress-smoke", "--for=condition=Complete", f"--timeout={ROLLOUT_SECONDS}s")
+    admission.kubectl("wait", f"job/{PREFIX}-smoke", "--for=condition=Complete", f"--timeout={ROLLOUT_SECONDS}s")
     admission.cluster.wait_for_rollout(NAMESPACE)
     for name, count in ((API, 2), (FRONT, 3)):
         pods = admission.cluster.pods(NAMESPACE, name)
@@ -305,4 +306,4 @@ def test_the_api_server_finds_no_fault_in_the_expressions(admission: Admission) 
         policy["metadata"]["name"]: policy["status"]["typeChecking"].get("expressionWarnings", [])
         for policy in policies["items"]
     }
-    assert faults == {f"datapress-{rule}": [] for rule in RULES}
+    assert faults == {f"{PREFIX}-{rule}": [] for rule in RULES}

@@ -6,15 +6,14 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.support.cluster import Release, overlay_with_banner, press_button
+from tests.support.product import API, FRONT, PREFIX
 from tests.support.waiting import eventually
 from tools.repository import OVERLAYS
-
-API = "datapress-api"
 
 
 def test_a_changed_value_rolls_the_pods(restored: Release, tmp_path: Path) -> None:
     release = restored
-    before = {pod["metadata"]["uid"] for pod in release.pods("datapress-front")}
+    before = {pod["metadata"]["uid"] for pod in release.pods(FRONT)}
     config_maps = _config_maps(release)
 
     release.cluster.kubectl("apply", "-k", overlay_with_banner(release.name, "Une autre bannière", tmp_path))
@@ -25,16 +24,16 @@ def test_a_changed_value_rolls_the_pods(restored: Release, tmp_path: Path) -> No
         5,
         "the new banner is served",
     )
-    assert not before & {pod["metadata"]["uid"] for pod in release.pods("datapress-front")}
+    assert not before & {pod["metadata"]["uid"] for pod in release.pods(FRONT)}
     assert config_maps < _config_maps(release), "the former ConfigMap is gone while its pods may still need it"
 
 
 def _config_maps(release: Release) -> set[str]:
     listed = release.cluster.objects("configmaps", release.namespace)
-    return {m["metadata"]["name"] for m in listed if m["metadata"]["name"].startswith("datapress-config-")}
+    return {m["metadata"]["name"] for m in listed if m["metadata"]["name"].startswith(f"{PREFIX}-config-")}
 
 
-def test_the_page_explains_an_api_that_is_down_and_recovers_by_itself(restored: Release, page: Page) -> None:
+def test_the_page_explains_an_api_that_is_down_and_recovers(restored: Release, page: Page) -> None:
     release = restored
     press_button(page, release.url)
     release.cluster.kubectl("scale", f"deployment/{API}", "-n", release.namespace, "--replicas=0")
@@ -53,19 +52,19 @@ def test_the_page_explains_an_api_that_is_down_and_recovers_by_itself(restored: 
     expect(page.locator("#answer")).to_contain_text('"service"', timeout=60_000)
 
 
-def test_the_front_starts_without_the_api_s_name_and_follows_its_address(restored: Release) -> None:
+def test_the_front_follows_the_api_s_address(restored: Release) -> None:
     release = restored
     kubectl = release.cluster.kubectl
     address = kubectl("get", "service", API, "-n", release.namespace, "-o", "jsonpath={.spec.clusterIP}")
     kubectl("delete", "service", API, "-n", release.namespace)
-    kubectl("rollout", "restart", "deployment/datapress-front", "-n", release.namespace)
-    release.cluster.wait_for_rollout(release.namespace, "datapress-front")
+    kubectl("rollout", "restart", f"deployment/{FRONT}", "-n", release.namespace)
+    release.cluster.wait_for_rollout(release.namespace, FRONT)
     eventually(lambda: requests.get(f"{release.url}/api/", timeout=10).status_code == 502, 30, "502 without the name")
     assert requests.get(release.url, timeout=5).ok
 
     # The former address is taken by another Service first, so that the API really comes back elsewhere.
     kubectl("create", "service", "clusterip", "squatter", "--tcp=80", f"--clusterip={address}", "-n", release.namespace)
-    kubectl("apply", "-k", OVERLAYS / "dev")
+    kubectl("apply", "-k", OVERLAYS / release.name)
     try:
         now = kubectl("get", "service", API, "-n", release.namespace, "-o", "jsonpath={.spec.clusterIP}")
         assert now != address
@@ -79,5 +78,5 @@ def _move_api(release: Release) -> None:
     """Give the Service another address while the front runs, and see that it follows."""
     kubectl = release.cluster.kubectl
     kubectl("delete", "service", API, "-n", release.namespace)
-    kubectl("apply", "-k", OVERLAYS / "dev")
+    kubectl("apply", "-k", OVERLAYS / release.name)
     eventually(lambda: requests.get(f"{release.url}/api/", timeout=10).ok, 30, "the API's address is followed")

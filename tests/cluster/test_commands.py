@@ -6,37 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import RECETTE, change_banner
+from tests.support.clones import change_banner
 from tests.support.cluster import Release
 from tests.support.commands import commands, run
 from tests.support.git import git
+from tests.support.product import API, FOLLOWED, FRONT, PREFIX, path
 from tools.images import images_of
 from tools.render import render
 from tools.repository import OVERLAYS
 
 
 @pytest.fixture
-def recette_restored(recette: Release) -> Iterator[Release]:
-    """The recette environment, put back as the repository has it after the test."""
-    yield recette
-    recette.cluster.kubectl("apply", "-k", OVERLAYS / "recette")
-    recette.cluster.wait_for_rollout(recette.namespace)
+def followed_restored(followed: Release) -> Iterator[Release]:
+    """The environment that Argo CD follows, put back as the repository has it after the test."""
+    yield followed
+    followed.cluster.kubectl("apply", "-k", OVERLAYS / FOLLOWED)
+    followed.cluster.wait_for_rollout(followed.namespace)
 
 
 @pytest.mark.timeout(240)
-def test_two_more_to_recette(recette_restored: Release, clone: Path) -> None:
+def test_two_more_to_recette(followed_restored: Release, clone: Path) -> None:
     told = run(commands("two-more-to-recette"), clone, ASSUME_YES="1")
     assert json.loads(told.splitlines()[-1])["service"] == "api"
     revision = git(clone, "rev-parse", "HEAD")
-    for image in images_of(render(OVERLAYS / "recette")):
-        name = f"datapress-{image.context.name}"
-        images = {pod["spec"]["containers"][0]["image"] for pod in recette_restored.pods(name)}
+    for image in images_of(render(OVERLAYS / FOLLOWED)):
+        name = f"{PREFIX}-{image.context.name}"
+        images = {pod["spec"]["containers"][0]["image"] for pod in followed_restored.pods(name)}
         assert all(f":sha-{revision}@sha256:" in image for image in images), images
 
 
-def test_preview_asks_the_cluster(recette: Release, clone: Path) -> None:
-    assert recette.pods("datapress-front")
-    change_banner(clone / RECETTE, "Autre bannière")
+def test_preview_asks_the_cluster(followed: Release, clone: Path) -> None:
+    assert followed.pods(FRONT)
+    change_banner(clone / path(FOLLOWED), "Autre bannière")
     told = run(commands("preview-live"), clone)
     assert "+ Autre bannière" in " ".join(told.split())
 
@@ -46,14 +47,14 @@ def test_deploy_what_was_just_written(restored: Release, clone: Path) -> None:
     url = restored.url
     told = run(commands("deploy-what-was-written"), clone, ASSUME_YES="1")
     assert f"Ready: {url}/" in told
-    assert "deployment.apps/datapress-api" in told
+    assert f"deployment.apps/{API}" in told
     assert restored.cluster.try_kubectl("get", "namespace", restored.namespace).returncode != 0
 
 
 @pytest.mark.timeout(240)
-def test_deploy_what_git_has(recette: Release, clone: Path) -> None:
+def test_deploy_what_git_has(followed: Release, clone: Path) -> None:
     told = run(commands("deploy-what-git-has"), clone)
     revision = json.loads(told.splitlines()[-1])["revision"]
-    (api,) = [image for image in images_of(render(OVERLAYS / "recette")) if image.context.name == "api"]
-    running = {pod["spec"]["containers"][0]["image"] for pod in recette.pods("datapress-api")}
+    (api,) = [image for image in images_of(render(OVERLAYS / FOLLOWED)) if image.context.name == "api"]
+    running = {pod["spec"]["containers"][0]["image"] for pod in followed.pods(API)}
     assert running == {f"{api.name}:sha-{revision}"} or all(f":sha-{revision}@" in image for image in running)

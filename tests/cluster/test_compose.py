@@ -11,6 +11,7 @@ import requests
 from playwright.sync_api import Page
 
 from tests.support.cluster import press_button
+from tests.support.product import BY_HAND, PREFIX
 from tools.repository import REPOSITORY
 
 API_URL = "http://127.0.0.1:8080"
@@ -19,7 +20,7 @@ FRONT_URL = "http://127.0.0.1:8081"
 
 def _compose(project: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["docker", "compose", "--project-name", "datapress-e2e", "--project-directory", project, *arguments],
+        ["docker", "compose", "--project-name", f"{PREFIX}-e2e", "--project-directory", project, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -43,7 +44,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "--exclude-standard",
             "docker-compose.yml",
             "src",
-            "deploy/overlays/dev",
+            f"deploy/overlays/{BY_HAND}",
         ],
         cwd=REPOSITORY,
         capture_output=True,
@@ -65,7 +66,7 @@ def test_api_and_page_answer(project: Path, page: Page) -> None:
     assert project.exists()
     assert requests.get(f"{API_URL}/health", timeout=5).json() == {"status": "ok"}
     assert press_button(page, FRONT_URL)["service"] == "api"
-    assert requests.get(f"{FRONT_URL}/config.json", timeout=5).json()["environment"] == "dev"
+    assert requests.get(f"{FRONT_URL}/config.json", timeout=5).json()["environment"] == BY_HAND
 
 
 @pytest.mark.parametrize("service", ["api", "front"])

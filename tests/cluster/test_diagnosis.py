@@ -11,13 +11,14 @@ import pytest
 
 from tests.support.cluster import Release
 from tests.support.commands import commands, run
+from tests.support.product import API, FRONT, PREFIX, image
 from tests.support.waiting import eventually
 from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 Look = Callable[..., str]
-CRASHING = r"(datapress-api-\S+) +false +CrashLoopBackOff +Error +2"
+CRASHING = rf"({API}-\S+) +false +CrashLoopBackOff +Error +2"
 HUNGRY = ["python", "-c", "hoard = b'x' * 2**30"]
 
 
@@ -37,28 +38,28 @@ class Fault:
 
 # What the page's table on pods has, besides what the tests below break in the product itself.
 FAULTS = {
-    "oom": Fault({}, {"command": HUNGRY}, (r"datapress-oom-\S+ +false +CrashLoopBackOff +OOMKilled +137",)),
+    "oom": Fault({}, {"command": HUNGRY}, (rf"{PREFIX}-oom-\S+ +false +CrashLoopBackOff +OOMKilled +137",)),
     "unready": Fault(
         {},
         {"readinessProbe": {"httpGet": {"path": "/absent", "port": "http"}, "periodSeconds": 1}},
-        (r"datapress-unready-\S+ +false +<none> +<none> +<none>", "Unhealthy .*Readiness probe failed: .* 404"),
+        (rf"{PREFIX}-unready-\S+ +false +<none> +<none> +<none>", "Unhealthy .*Readiness probe failed: .* 404"),
     ),
     "pending": Fault(
         {},
         {"resources": {"requests": {"cpu": "1000"}}},
-        (r"datapress-pending-\S+ +0/1 +Pending", "FailedScheduling .*Insufficient cpu"),
+        (rf"{PREFIX}-pending-\S+ +0/1 +Pending", "FailedScheduling .*Insufficient cpu"),
     ),
     "refused": Fault(
         {"hostNetwork": True},
         {},
-        (r"deployment.apps/datapress-refused +0/1 +0 ", 'FailedCreate .*violates PodSecurity "restricted:v1.34"'),
+        (rf"deployment.apps/{PREFIX}-refused +0/1 +0 ", 'FailedCreate .*violates PodSecurity "restricted:v1.34"'),
     ),
 }
 
 
 @pytest.fixture
 def look(restored: Release) -> Look:
-    """Run commands of the runbook on the dev environment."""
+    """Run commands of the runbook on an environment."""
 
     def look(name: str, **variables: str) -> str:
         return run(commands(name), REPOSITORY, ESPACE=restored.namespace, ADRESSE=restored.url, **variables)
@@ -68,9 +69,9 @@ def look(restored: Release) -> Look:
 
 def broken(deployment: Manifest, name: str, fault: Fault) -> Manifest:
     """Return a Deployment of another name that has a fault."""
-    copied = json.loads(json.dumps(deployment).replace("datapress-api", f"datapress-{name}"))
+    copied = json.loads(json.dumps(deployment).replace(API, f"{PREFIX}-{name}"))
     pod = copied["spec"]["template"]["spec"]
-    pod["serviceAccountName"] = "datapress-api"
+    pod["serviceAccountName"] = API
     pod |= fault.pod
     pod["containers"][0] |= fault.container
     found: Manifest = copied
@@ -84,9 +85,7 @@ def missing(patterns: Sequence[str], shown: str) -> list[str]:
 @pytest.mark.timeout(180)
 def test_each_state_of_a_pod_that_the_page_names(restored: Release, look: Look) -> None:
     (api,) = [
-        one
-        for one in render(OVERLAYS / restored.name)
-        if (one["kind"], one["metadata"]["name"]) == ("Deployment", "datapress-api")
+        one for one in render(OVERLAYS / restored.name) if (one["kind"], one["metadata"]["name"]) == ("Deployment", API)
     ]
     items = [broken(api, name, fault) for name, fault in FAULTS.items()]
     manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -101,11 +100,11 @@ def test_each_state_of_a_pod_that_the_page_names(restored: Release, look: Look) 
 
 @pytest.mark.timeout(240)
 def test_pods_that_do_not_start(restored: Release, look: Look) -> None:
-    restored.kubectl("set", "env", "deployment/datapress-api", "LOG_LEVEL=loud")
-    restored.kubectl("set", "image", "deployment/datapress-front", "front=ghcr.io/datapress/front:absente")
+    restored.kubectl("set", "env", f"deployment/{API}", "LOG_LEVEL=loud")
+    restored.kubectl("set", "image", f"deployment/{FRONT}", f"front={image(FRONT).name}:absente")
     try:
         # The states of a pod follow one another, so all is read of one look; the API is between two lives now and then.
-        expected = [CRASHING, r"datapress-front-\S+ +false +ImagePullBackOff ", "Failed to pull image"]
+        expected = [CRASHING, rf"{FRONT}-\S+ +false +ImagePullBackOff ", "Failed to pull image"]
         looks: list[str] = []
 
         def all_shows() -> bool:
@@ -119,26 +118,26 @@ def test_pods_that_do_not_start(restored: Release, look: Look) -> None:
         # The former pods serve on, as the page says.
         assert "/api/ 200" in look("look-as-a-user")
     finally:
-        restored.kubectl("set", "env", "deployment/datapress-api", "LOG_LEVEL-")
+        restored.kubectl("set", "env", f"deployment/{API}", "LOG_LEVEL-")
 
 
 @pytest.mark.timeout(120)
 def test_an_api_without_pods(restored: Release, look: Look) -> None:
-    restored.kubectl("scale", "deployment/datapress-api", "--replicas=0")
+    restored.kubectl("scale", f"deployment/{API}", "--replicas=0")
     try:
-        eventually(lambda: not restored.pods("datapress-api"), 60, "the API is gone")
+        eventually(lambda: not restored.pods(API), 60, "the API is gone")
         eventually(lambda: "/api/ 50" in look("look-as-a-user"), 60, "the front says that it has no API")
         assert "/ 200" in look("look-as-a-user")
         shown = look("look-at-pods")
-        assert re.search(r"deployment.apps/datapress-api +0/0 ", shown)
-        assert restored.endpoints("datapress-api") == []
+        assert re.search(rf"deployment.apps/{API} +0/0 ", shown)
+        assert restored.endpoints(API) == []
     finally:
         # The overlay leaves this number to its default, so applying it does not bring the pod back.
-        restored.kubectl("scale", "deployment/datapress-api", "--replicas=1")
+        restored.kubectl("scale", f"deployment/{API}", "--replicas=1")
 
 
-def test_the_network_from_within(recette: Release) -> None:
+def test_the_network_from_within(followed: Release) -> None:
     shown = run(commands("look-at-the-network"), Path())
     assert '{"status":"ok"}' in shown
-    assert all(f"Name:         {name}" in shown for name in ("default-deny", "datapress-api", "datapress-front"))
-    assert recette.pods("datapress-front")
+    assert all(f"Name:         {name}" in shown for name in ("default-deny", API, FRONT))
+    assert followed.pods(FRONT)

@@ -25,7 +25,7 @@ from tests.cases.changes import (
     scaling,
 )
 from tests.support.cluster import Cluster, Measure, Release
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import BY_HAND, DEPLOYMENTS
 from tests.support.waiting import eventually
 from tools.diff import compare_with_cluster
 from tools.diff.changes import Identity, identity
@@ -124,7 +124,7 @@ def happened(before: Running, after: Running) -> set[Effect]:
 
 
 class Trial:
-    """The dev environment on the cluster, and the copy of its overlay that is applied there."""
+    """The environment on the cluster, and the copy of its overlay that is applied there."""
 
     def __init__(self, release: Release, overlay: Overlay) -> None:
         self.release, self.overlay = release, overlay
@@ -194,14 +194,14 @@ def _resource(manifest: Manifest) -> str:
 
 
 @pytest.fixture(scope="module")
-def trial(dev: Release, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    dev.cluster.wait_for_rollout(dev.namespace)
-    yield Trial(dev, Overlay(tmp_path_factory.mktemp("diff"), images))
-    kubectl = dev.cluster.kubectl
+def trial(by_hand: Release, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    by_hand.cluster.wait_for_rollout(by_hand.namespace)
+    yield Trial(by_hand, Overlay(tmp_path_factory.mktemp("diff"), images))
+    kubectl = by_hand.cluster.kubectl
     kubectl("delete", f"namespace/{OTHER_NAMESPACE}", "--ignore-not-found", "--timeout=120s")
-    kubectl("delete", "networkpolicies,poddisruptionbudgets", "--all", "-n", dev.namespace)
-    kubectl("delete", "-f", "-", "-n", dev.namespace, "--ignore-not-found", stdin=yaml.safe_dump_all(EXTRAS))
-    kubectl("apply", "-k", OVERLAYS / dev.name)
+    kubectl("delete", "networkpolicies,poddisruptionbudgets", "--all", "-n", by_hand.namespace)
+    kubectl("delete", "-f", "-", "-n", by_hand.namespace, "--ignore-not-found", stdin=yaml.safe_dump_all(EXTRAS))
+    kubectl("apply", "-k", OVERLAYS / by_hand.name)
 
 
 def test_as_many_changes_are_tried_as_the_pages_say() -> None:
@@ -273,7 +273,7 @@ def test_live_asks_the_cluster_itself(trial: Trial) -> None:
     merging("Service", API, spec={"clusterIP": "None"})(overlay)
     before = trial.settle()
 
-    found = {one.environment: one for one in compare_with_cluster(overlay.deploy.parent)}["dev"]
+    found = {one.environment: one for one in compare_with_cluster(overlay.deploy.parent)}[BY_HAND]
 
     assert trial.settle() == before, "it has changed something"
     changed = {

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Measure
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import API, DEPLOYMENTS, FRONT
 from tools.repository import REPOSITORY
 
 STOP_SIGNAL = {
-    "datapress-api": "SIGTERM",
-    "datapress-front": "SIGQUIT",
+    API: "SIGTERM",
+    FRONT: "SIGQUIT",
 }  # each server's own word for "finish, then stop"
-USER = {"datapress-api": "10001", "datapress-front": "101"}
-SOURCE = {"datapress-api": REPOSITORY / "src" / "api", "datapress-front": REPOSITORY / "src" / "front"}
-LAYERS = {"datapress-api": "layers-api", "datapress-front": "layers-front"}
-OWN_LAYERS_LIMIT = {"datapress-api": 10**7, "datapress-front": 10**5}
+USER = {API: "10001", FRONT: "101"}
+SOURCE = {API: REPOSITORY / "src" / "api", FRONT: REPOSITORY / "src" / "front"}
+LAYERS = {API: "layers-api", FRONT: "layers-front"}
+OWN_LAYERS_LIMIT = {API: 10**7, FRONT: 10**5}
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -70,7 +70,7 @@ def _base(name: str) -> str:
 
 def _content(image: str, name: str) -> str:
     """Return a digest of every file that is ours, by name, mode and bytes."""
-    paths = {"datapress-api": ["/opt/datapress"], "datapress-front": ["/etc/nginx", "/usr/share/nginx/html"]}[name]
+    paths = {API: ["/opt/datapress"], FRONT: ["/etc/nginx", "/usr/share/nginx/html"]}[name]
     script = f"find {' '.join(paths)} -type f -exec stat -c '%n %a %s' {{}} + -exec sha256sum {{}} + | sort | sha256sum"
     done = subprocess.run(
         ["docker", "run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", script],

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.support.cluster import Cluster, Measure, Release
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import API, BY_HAND, DEPLOYMENTS
 from tests.support.waiting import eventually
 from tools.images import revision
 from tools.local.context import load_command
@@ -17,7 +17,7 @@ from tools.repository import REPOSITORY
 
 def _make(cluster: Cluster, target: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["make", "--no-print-directory", target, "ENV=dev"],
+        ["make", "--no-print-directory", target, f"ENV={BY_HAND}"],
         cwd=REPOSITORY,
         env={**os.environ, "REGISTRY": cluster.registry, "NODE_ADDRESS": cluster.node_address, **environment},
         stdin=subprocess.DEVNULL,
@@ -32,17 +32,15 @@ def served(release: Release) -> str:
     return answered
 
 
-def test_deploy_asks_before_it_touches_a_cluster_that_is_not_local(restored: Release) -> None:
+def test_deploy_asks_before_it_touches_a_remote_cluster(restored: Release) -> None:
     context = restored.cluster.kubectl("config", "current-context").strip()
     if load_command(context) is not None:
         pytest.skip(f"the context {context} is local")
-    before = restored.pods("datapress-api")
+    before = restored.pods(API)
     done = _make(restored.cluster, "deploy")
     assert done.returncode != 0
     assert "not local" in done.stderr
-    assert [pod["metadata"]["uid"] for pod in restored.pods("datapress-api")] == [
-        pod["metadata"]["uid"] for pod in before
-    ]
+    assert [pod["metadata"]["uid"] for pod in restored.pods(API)] == [pod["metadata"]["uid"] for pod in before]
 
 
 def test_deploy_brings_what_the_sources_are_now(restored: Release, measure: Measure) -> None:

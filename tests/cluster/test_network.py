@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.support.cluster import IMAGE, Cluster, Measure, Release, running, smoke_test
+from tests.support.product import FOLLOWED, PREFIX
 from tests.support.waiting import eventually
 from tools.network.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
 from tools.network.policy import End
@@ -176,17 +177,17 @@ def flows() -> Flows:
 
 @pytest.fixture(scope="module")
 def pods(
-    cluster: Cluster, scratch: str, recette: Release, dev: Release, flows: Flows
+    cluster: Cluster, scratch: str, followed: Release, by_hand: Release, flows: Flows
 ) -> Iterator[dict[str, list[Pod]]]:
     """The pods of each end that is some: the product's own ones, and one made here for each other end."""
-    for release in (recette, dev):
+    for release in (followed, by_hand):
         cluster.wait_for_rollout(release.namespace)
     ends = {name: end for name, end in flows.ends.items() if end.namespace and name != DNS}
     made = {name: _pod(name, end) for name, end in ends.items() if NAME not in end.labels}
-    smoke = ["python3", "-c", LISTEN, str(flows.targets["recette/smoke:any"].number)]
+    smoke = ["python3", "-c", LISTEN, str(flows.targets[f"{FOLLOWED}/smoke:any"].number)]
     with (
         namespaces(cluster, {end.namespace for end in ends.values()} - {scratch}),
-        smoke_test(recette, smoke),
+        smoke_test(followed, smoke),
         running(cluster, list(made.values())),
     ):
         yield {
@@ -318,13 +319,13 @@ def test_every_target_takes_connections(flows: Flows, attempts: Attempts) -> Non
 @pytest.mark.usefixtures("pods")
 def test_no_policy_on_the_cluster_is_wider_than_the_flows(cluster: Cluster, flows: Flows) -> None:
     """Also towards addresses and ports that no connection above was tried to."""
-    policies = [policy for name in environments() for policy in cluster.objects("networkpolicies", f"datapress-{name}")]
+    policies = [policy for name in environments() for policy in cluster.objects("networkpolicies", f"{PREFIX}-{name}")]
     assert disagreements(flows, policies) == []
     assert loose_edges(flows, policies) == []
 
 
 def test_metrics_are_scraped_from_the_monitoring_namespace(ground: Ground) -> None:
-    host, port, _ = ground.addresses["recette/api:metrics"]
+    host, port, _ = ground.addresses[f"{FOLLOWED}/api:metrics"]
     url = f"http://{host}:{port}/metrics"
     scrape = f"import urllib.request; print(urllib.request.urlopen('{url}', timeout=5).read().decode())"
     metrics = ground.clients["elsewhere/monitoring"].run(scrape)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster, Measure
+from tests.support.product import FOLLOWED, PREFIX
 from tests.support.waiting import eventually
 from tools.check.pod_security import refusals
 from tools.local.container import pod_of
@@ -16,7 +17,7 @@ from tools.manifests import Manifest, Pod
 from tools.render import render
 from tools.repository import OVERLAYS
 
-NAMESPACE = "datapress-pod-security"
+NAMESPACE = f"{PREFIX}-pod-security"
 Spec = dict[str, Any]
 PROBE = {"httpGet": {"path": "/", "port": 80, "host": "192.0.2.1"}}
 
@@ -129,7 +130,7 @@ CHANGES: dict[str, Callable[[Spec], None]] = {
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace labelled as an overlay labels its own."""
-    (found,) = [one for one in render(OVERLAYS / "recette") if one["kind"] == "Namespace"]
+    (found,) = [one for one in render(OVERLAYS / FOLLOWED) if one["kind"] == "Namespace"]
     found["metadata"]["name"] = NAMESPACE
     cluster.kubectl("create", "-f", "-", stdin=json.dumps(found))
     # A pod is refused as long as its service account is not there.
@@ -141,7 +142,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 def changed_pods() -> dict[str, Manifest]:
     """Return a pod of the API for each change, by the change's name."""
-    deployment = pod_of(render(OVERLAYS / "recette"), "api")
+    deployment = pod_of(render(OVERLAYS / FOLLOWED), "api")
     deployment.pop("serviceAccountName")
     pods: dict[str, Manifest] = {}
     for name, change in CHANGES.items():

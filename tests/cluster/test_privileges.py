@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import IMAGE, Cluster, Release, running, smoke_test
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import API, BY_HAND, DEPLOYMENTS, FOLLOWED, PREFIX
 from tools.render import render_deployed
 
-SMOKE = "datapress-smoke"
-CONTAINERS = [*(("recette", name) for name in [*DEPLOYMENTS, SMOKE]), *(("dev", name) for name in DEPLOYMENTS)]
+SMOKE = f"{PREFIX}-smoke"
+CONTAINERS = [*((FOLLOWED, name) for name in [*DEPLOYMENTS, SMOKE]), *((BY_HAND, name) for name in DEPLOYMENTS)]
 # The runtime gives these to every container, and whoever runs in it may write there: memory of the pod's own that
 # counts as such, and a file of which the kubelet reads 4 KiB. No field of a pod takes them away.
 WRITABLE_ANYWHERE = {"/dev/shm", "/dev/mqueue", "/dev/termination-log"}
 # The runtime mounts these, and more below /proc and /sys.
 MOUNTED_ANYWHERE = WRITABLE_ANYWHERE | {"/", "/dev", "/dev/pts", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
 # For any POSIX shell, BusyBox too. Makes a file in each directory that takes one, opens each file that may be written.
-LOOK = r"""
+LOOK = rf"""
 exec 2>/dev/null
 echo '== processes'; cat /proc/[0-9]*/status
 echo '== environment'; env; tr '\0' '\n' </proc/1/environ
@@ -28,15 +28,15 @@ echo '== namespaces'; for kind in ipc net pid uts; do readlink /proc/self/ns/$ki
 echo '== hostname'; cat /proc/sys/kernel/hostname
 echo '== mounts'; cat /proc/self/mounts
 echo '== writable'
-{
+{{
   find / -path /proc -prune -o \( -type d -o -type f \) -print
   find /proc/sys \( -type d -o -type f \) -print
-} | while IFS= read -r path; do
+}} | while IFS= read -r path; do
   if [ -f "$path" ]; then
     if true >>"$path"; then echo "$path"; fi
-  elif true >"$path/.datapress-e2e"; then
+  elif true >"$path/.{PREFIX}-e2e"; then
     echo "$path"
-    rm "$path/.datapress-e2e"
+    rm "$path/.{PREFIX}-e2e"
   fi
 done
 """
@@ -150,15 +150,15 @@ def weak(cluster: Cluster, scratch: str) -> Iterator[Container]:
         },
     }
     with running(cluster, [secret, pod]):
-        yield Container(cluster, cluster.get("pod", "e2e-weak", scratch), _declared("recette", "datapress-api"))
+        yield Container(cluster, cluster.get("pod", "e2e-weak", scratch), _declared(FOLLOWED, API))
 
 
 @pytest.fixture(scope="module")
-def containers(recette: Release, dev: Release) -> Iterator[dict[tuple[str, str], Container]]:
-    with smoke_test(recette, ["sleep", "300"]):
+def containers(followed: Release, by_hand: Release) -> Iterator[dict[tuple[str, str], Container]]:
+    with smoke_test(followed, ["sleep", "300"]):
         found = {}
         for environment, name in CONTAINERS:
-            release = {"recette": recette, "dev": dev}[environment]
+            release = {FOLLOWED: followed, BY_HAND: by_hand}[environment]
             release.cluster.wait_for_rollout(release.namespace)
             found[environment, name] = Container(release.cluster, release.pods(name)[0], _declared(environment, name))
         yield found

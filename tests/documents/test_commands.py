@@ -1,15 +1,18 @@
 """The commands of the documents that need no cluster, run as they stand there."""
 
+import re
 from pathlib import Path
 
 import requests
 
-from tests.support.clones import RECETTE, change_banner, lend_packages, make_origin, shell_environment
+from tests.support.clones import change_banner, lend_packages, make_origin, shell_environment
 from tests.support.commands import commands, run
 from tests.support.git import git
+from tests.support.product import API, FOLLOWED, FRONT, configuration, namespace, path
 from tests.support.servers import running
 from tools.local.ports import answers, free_port
 from tools.local.run import PORTS
+from tools.repository import environments
 
 PUBLIC = "https://github.com/datapress/datapress.git"
 
@@ -31,26 +34,28 @@ def test_two_commands_to_the_page(tmp_path: Path) -> None:
     command, environ = ["bash", "-c", second], shell_environment() | ports
     with running(command, tmp_path / "output", environ=environ, directory=clone) as site:
         site.wait_until(lambda: answers(f"{front}/api/"))
-        assert "<title>DataPress – POC</title>" in requests.get(f"{front}/", timeout=5).content.decode()
+        assert "<title>" in requests.get(f"{front}/", timeout=5).content.decode()
         assert requests.get(f"{front}/api/", timeout=5).json()["service"] == "api"
         assert requests.get(f"{api}/health", timeout=5).json() == {"status": "ok"}
 
 
 def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
     preview = commands("preview")
-    assert "recette: nothing changes" in run(preview, clone)
-    change_banner(clone / RECETTE, "Autre bannière")
+    assert f"{FOLLOWED}: nothing changes" in run(preview, clone)
+    former = configuration(FOLLOWED)["banner"]
+    change_banner(clone / path(FOLLOWED), "Autre bannière")
     git(clone, "commit", "--quiet", "--all", "--message=not merged")
     lines = [line.strip() for line in run(preview, clone).splitlines()]
     assert lines[0].startswith("The files here, against origin/main (")
-    assert any(line.startswith("- Environnement de recette") for line in lines)
+    assert any(line.startswith(f"- {former}") for line in lines)
     assert any(line.startswith("+ Autre bannière") for line in lines)
     (restarts,) = [line for line in lines if line.startswith("restarts")]
-    assert "Deployment datapress-api, Deployment datapress-front: 2 pods, 1 at a time" in restarts
+    assert f"Deployment {API}, Deployment {FRONT}: 2 pods, 1 at a time" in restarts
 
 
 def test_three_questions_before_a_change(clone: Path) -> None:
     asked = commands("three-questions")
     said = run(asked, clone)
-    assert "recette: nothing changes" in said
-    assert "namespace\n  dev      datapress-dev\n  recette  datapress-recette\n" in said
+    assert f"{FOLLOWED}: nothing changes" in said
+    for name in environments():
+        assert re.search(rf"^  {name} +{namespace(name)}$", said, re.MULTILINE)

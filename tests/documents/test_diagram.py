@@ -10,13 +10,14 @@ import pytest
 
 from documents.diagram import draw
 from documents.facts import deployed
+from tests.support.product import API, FOLLOWED, FRONT, PREFIX
 from tools.manifests import Manifest
 from tools.network import flows
 from tools.repository import environments
 
 
 @cache
-def manifests(environment: str = "recette") -> list[Manifest]:
+def manifests(environment: str = FOLLOWED) -> list[Manifest]:
     return deployed(environment)
 
 
@@ -25,7 +26,7 @@ def known() -> flows.Flows:
     return flows.load(flows.deployed())
 
 
-def chart(of: list[Manifest], environment: str = "recette") -> list[str]:
+def chart(of: list[Manifest], environment: str = FOLLOWED) -> list[str]:
     return draw(environment, of, known()).splitlines()
 
 
@@ -40,12 +41,12 @@ def test_each_object_is_there_once(environment: str) -> None:
 @pytest.mark.parametrize(
     "arrow",
     [
-        "elsewhere-outside ==> Service-datapress-front",
-        "Service-datapress-front --> Deployment-datapress-front",
-        "Deployment-datapress-front ==> Service-datapress-api",
-        "Deployment-datapress-api --> Secret-datapress-secret",
-        'elsewhere-monitoring =="9100/TCP"==> Deployment-datapress-api',
-        'Deployment-datapress-front =="53/UDP, 53/TCP"==> elsewhere-dns',
+        f"elsewhere-outside ==> Service-{FRONT}",
+        f"Service-{FRONT} --> Deployment-{FRONT}",
+        f"Deployment-{FRONT} ==> Service-{API}",
+        f"Deployment-{API} --> Secret-{PREFIX}-secret",
+        f'elsewhere-monitoring =="9100/TCP"==> Deployment-{API}',
+        f'Deployment-{FRONT} =="53/UDP, 53/TCP"==> elsewhere-dns',
     ],
 )
 def test_an_arrow_is_there(arrow: str) -> None:
@@ -53,7 +54,7 @@ def test_an_arrow_is_there(arrow: str) -> None:
 
 
 def test_what_network_policies_refuse_has_no_arrow() -> None:
-    assert not [line for line in chart(manifests()) if re.match(r" *Deployment-datapress-api =", line)]
+    assert not [line for line in chart(manifests()) if re.match(rf" *Deployment-{API} =", line)]
 
 
 def more_replicas(one: Manifest) -> None:
@@ -81,10 +82,10 @@ def no_secret(one: Manifest) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "change"),
     [
-        ("Deployment", "datapress-api", more_replicas),
-        ("Deployment", "datapress-api", no_secret),
-        ("Service", "datapress-front", another_node_port),
-        ("Service", "datapress-api", nobody_s),
+        ("Deployment", API, more_replicas),
+        ("Deployment", API, no_secret),
+        ("Service", FRONT, another_node_port),
+        ("Service", API, nobody_s),
         ("NetworkPolicy", "default-deny", another_name),
     ],
 )

@@ -5,9 +5,8 @@ import os
 from pathlib import Path
 
 from tests.support.git import git
-from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN
+from tools.repository import REPOSITORY, VENV_BIN
 
-RECETTE = OVERLAYS.relative_to(REPOSITORY) / "recette"
 STAMPS = {".installed", ".built"}
 INSTALLED = {"bin", "nginx", "mermaid"}  # of .build; what else is there, a clone makes for itself
 # What the packages of requirements/test.txt, which the tests run with, contain as well.

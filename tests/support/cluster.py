@@ -16,14 +16,14 @@ from playwright.sync_api import Page, expect
 from documents import figures
 from documents.facts import promises
 from tests.support.clones import change_banner
-from tests.support.product import DEPLOYMENTS, FRONT
+from tests.support.product import DEPLOYMENTS, FRONT, PREFIX, namespace
 from tests.support.waiting import eventually
 from tools.render import kubectl, render, render_deployed
 from tools.repository import OVERLAYS, REPOSITORY
 
 ROLLOUT_SECONDS = 180
 IMAGE = "python:3.14-slim"  # of pods that are not the product's
-SCRATCH = "datapress-e2e"  # the namespace of most of them
+SCRATCH = f"{PREFIX}-e2e"  # the namespace of most of them
 EXPOSED = f"{FRONT}-e2e"  # a Service that the tests make where an environment has no node port
 MEBIBYTE = 2**20
 REQUESTS = promises()["requests-for-memory"]  # after which the memory of the pods is measured
@@ -98,7 +98,7 @@ class Release:
 
     @property
     def namespace(self) -> str:
-        return f"datapress-{self.name}"
+        return namespace(self.name)
 
     @property
     def url(self) -> str:

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from tests.cases.changes import ROUNDS, Overlay, predict
+from tests.support.clones import change_banner
 from tests.support.git import git
+from tests.support.product import API, BY_HAND, FOLLOWED, FRONT, PREFIX, configuration, namespace, path, rendered
 from tools import diff
 from tools.command import Parser
 from tools.diff.changes import compare
@@ -31,7 +33,8 @@ PROVEN_ELSEWHERE = {
     MADE_ANEW: "tests/cluster/gitops/test_loop.py",
     NOT_PERMITTED: "tests/cluster/gitops/test_refusals.py",
 }
-DEV, RECETTE = (Path("deploy", "overlays", name) for name in ("dev", "recette"))
+# As paths of a clone.
+UNFOLLOWED, SYNCED = map(path, (BY_HAND, FOLLOWED))
 
 
 @pytest.fixture(scope="module")
@@ -118,41 +121,41 @@ def test_without_a_main_of_ones_own_the_remote_s_counts(clone: Path, run: Callab
     assert run(status=0).startswith("The files here, against origin/main (")
 
 
-def test_any_commit_can_be_named_and_what_is_not_committed_counts(clone: Path, run: Callable[..., str]) -> None:
-    replace(clone / DEV / "config.json", "tout peut y changer", "rien ne change")
+def test_any_commit_can_be_named_and_uncommitted_files_count(clone: Path, run: Callable[..., str]) -> None:
+    change_banner(clone / UNFOLLOWED, "Rien ne change")
     git(clone, "commit", "--quiet", "--all", "--message=one")
-    (clone / DEV / "role.yaml").write_text(
+    (clone / UNFOLLOWED / "role.yaml").write_text(
         yaml.safe_dump({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "new"}})
     )
-    replace(clone / DEV / "kustomization.yaml", "  - namespace.yaml\n", "  - namespace.yaml\n  - role.yaml\n")
+    replace(clone / UNFOLLOWED / "kustomization.yaml", "  - namespace.yaml\n", "  - namespace.yaml\n  - role.yaml\n")
     since_head, since_before = run("HEAD"), run("HEAD~")
-    assert "dev: 1 added\n" in since_head
+    assert f"{BY_HAND}: 1 added\n" in since_head
     assert "+ ServiceAccount new" in since_head
-    assert "dev: 1 added, 3 changed\n" in since_before
+    assert f"{BY_HAND}: 1 added, 3 changed\n" in since_before
 
 
 def test_the_checkout_is_left_as_it_is(clone: Path, run: Callable[..., str]) -> None:
-    replace(clone / RECETTE / "config.json", "recette", "autre")
+    change_banner(clone / SYNCED, "Autre")
     before = git(clone, "status", "--porcelain"), git(clone, "worktree", "list"), git(clone, "diff")
     run()
     assert (git(clone, "status", "--porcelain"), git(clone, "worktree", "list"), git(clone, "diff")) == before
 
 
 def test_an_environment_that_is_new_or_gone(clone: Path, run: Callable[..., str]) -> None:
-    (clone / DEV).rename(clone / DEV.with_name("essai"))
+    (clone / UNFOLLOWED).rename(clone / UNFOLLOWED.with_name("another"))
     said = run()
-    assert "dev: 9 removed\n" in said
-    assert "essai: 9 added\n" in said
+    assert f"{BY_HAND}: {len(rendered(BY_HAND))} removed\n" in said
+    assert f"another: {len(rendered(BY_HAND))} added\n" in said
 
 
-def test_recette_is_compared_as_argo_cd_renders_it(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
+def test_what_argo_cd_follows_is_compared_as_it_renders_it(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
     script = clone / "deploy" / "components" / "smoke-test" / "smoke.py"
     script.write_text(f"{script.read_text()}# another\n")
     found = results()
-    assert found["dev"]["changes"] == []
-    (change,) = found["recette"]["changes"]
-    assert (change["kind"], change["name"]) == ("ConfigMap", "datapress-smoke")
-    assert effects(found["recette"]) == {"ConfigMap datapress-smoke": {"no restart"}}
+    assert found[BY_HAND]["changes"] == []
+    (change,) = found[FOLLOWED]["changes"]
+    assert (change["kind"], change["name"]) == ("ConfigMap", f"{PREFIX}-smoke")
+    assert effects(found[FOLLOWED]) == {f"ConfigMap {PREFIX}-smoke": {"no restart"}}
 
 
 def test_what_argo_cd_follows_changes_only_by_hand(clone: Path, run: Callable[..., str]) -> None:
@@ -160,7 +163,7 @@ def test_what_argo_cd_follows_changes_only_by_hand(clone: Path, run: Callable[..
     said = run()
     assert "spec.source.targetRevision: main → other" in said
     assert "nothing happens until somebody runs 'kubectl apply -k argocd'" in said
-    assert "recette: nothing changes" in said
+    assert f"{FOLLOWED}: nothing changes" in said
 
 
 # --- what is refused
@@ -180,7 +183,7 @@ def test_a_wrong_request_gets_one_line(run: Callable[..., str], arguments: list[
 
 
 def test_an_overlay_that_does_not_render_gets_one_line(clone: Path, run: Callable[..., str]) -> None:
-    replace(clone / DEV / "kustomization.yaml", "namespace.yaml", "absent.yaml")
+    replace(clone / UNFOLLOWED / "kustomization.yaml", "namespace.yaml", "absent.yaml")
     (line,) = run(status=2).splitlines()
     assert "absent.yaml" in line
 
@@ -209,70 +212,69 @@ def test_the_command_line() -> None:
 # --- what is said
 
 
-def test_a_value_is_shown_by_its_own_name_and_who_reads_it_restarts(
+def test_a_value_is_shown_by_its_name_and_its_readers_restart(
     clone: Path, run: Callable[..., str], results: Callable[[], dict[str, Any]]
 ) -> None:
-    replace(clone / RECETTE / "config.json", "v1.0 – Environnement de démonstration", "v1.1")
+    version = configuration(FOLLOWED)["version"]
+    replace(clone / SYNCED / "config.json", version, "v1.1")
     said = run()
-    assert "  ~ ConfigMap datapress-config\n      data[config.json].version: v1.0 – Environnement" in said
-    assert "  ~ Deployment datapress-front\n      reads datapress-config, which has another content\n" in said
-    assert "dev: nothing changes" in said
+    assert f"  ~ ConfigMap {PREFIX}-config\n      data[config.json].version: {version} →" in said
+    assert f"  ~ Deployment {FRONT}\n      reads {PREFIX}-config, which has another content\n" in said
+    assert f"{BY_HAND}: nothing changes" in said
     found = results()
-    assert effects(found["recette"]) == {
-        "ConfigMap datapress-config": {"created", "pruned", "no restart"},
-        "Deployment datapress-api": {"restarts"},
-        "Deployment datapress-front": {"restarts"},
-        "Job datapress-smoke": {"no restart"},
+    assert effects(found[FOLLOWED]) == {
+        f"ConfigMap {PREFIX}-config": {"created", "pruned", "no restart"},
+        f"Deployment {API}": {"restarts"},
+        f"Deployment {FRONT}": {"restarts"},
+        f"Job {PREFIX}-smoke": {"no restart"},
     }
     assert "these 2 restart side by side: at least 10 s in all" in said
 
 
 @pytest.mark.parametrize("form", [[], ["--markdown"], ["--json"]])
 def test_a_secret_s_value_is_never_shown(clone: Path, run: Callable[..., str], form: list[str]) -> None:
-    replace(clone / DEV / "kustomization.yaml", "demo-not-a-secret-dev", "demo-changed")
+    replace(clone / UNFOLLOWED / "kustomization.yaml", "DB_PASSWORD=demo-", "DB_PASSWORD=demo-changed-")
     said = run(*form)
     assert "DB_PASSWORD" in said
     for value in ("demo-changed", "ZGVtby1jaGFuZ2Vk", "demo-not-a-secret", "ZGVtby1ub3Q"):
         assert value not in said
 
 
-def test_what_goes_is_pruned_where_argo_cd_follows_and_left_elsewhere(
+def test_removed_objects_are_pruned_by_argo_cd_and_else_left(
     clone: Path, results: Callable[[], dict[str, Any]]
 ) -> None:
-    replace(clone / RECETTE / "kustomization.yaml", "  - ../../components/disruption-budget\n", "")
-    replace(clone / DEV / "kustomization.yaml", "DB_PASSWORD=", "DB_PASSWORD=other")
+    replace(clone / SYNCED / "kustomization.yaml", "  - ../../components/disruption-budget\n", "")
+    replace(clone / UNFOLLOWED / "kustomization.yaml", "DB_PASSWORD=", "DB_PASSWORD=other")
     found = results()
-    assert effects(found["recette"]) == {
-        f"PodDisruptionBudget datapress-{name}": {"pruned"} for name in ("api", "front")
-    }
-    assert effects(found["dev"])["Secret datapress-secret"] == {"created", "left", "no restart"}
-    (left,) = [one for one in found["dev"]["consequences"] if one["effect"] == "left"]
+    assert effects(found[FOLLOWED]) == {f"PodDisruptionBudget {PREFIX}-{name}": {"pruned"} for name in ("api", "front")}
+    assert effects(found[BY_HAND])[f"Secret {PREFIX}-secret"] == {"created", "left", "no restart"}
+    (left,) = [one for one in found[BY_HAND]["consequences"] if one["effect"] == "left"]
     assert left["advice"].startswith(
-        "when nothing needs it any more: kubectl -n datapress-dev delete secret datapress-"
+        f"when nothing needs it any more: kubectl -n {namespace(BY_HAND)} delete secret {PREFIX}-"
     )
 
 
 def test_what_says_so_is_not_pruned(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
-    replace(clone / RECETTE / "kustomization.yaml", "  - namespace.yaml\n", "")
+    replace(clone / SYNCED / "kustomization.yaml", "  - namespace.yaml\n", "")
     found = results()
-    assert effects(found["recette"]) == {"Namespace datapress-recette": {"left"}}
+    assert effects(found[FOLLOWED]) == {f"Namespace {namespace(FOLLOWED)}": {"left"}}
 
 
 def test_what_the_project_does_not_permit_is_refused(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "new"}, "rules": []}
-    for overlay in (DEV, RECETTE):
+    for overlay in (UNFOLLOWED, SYNCED):
         (clone / overlay / "role.yaml").write_text(yaml.safe_dump(role))
         replace(clone / overlay / "kustomization.yaml", "  - namespace.yaml\n", "  - namespace.yaml\n  - role.yaml\n")
     found = results()
-    assert effects(found["dev"]) == {"Role new": {"created"}}
-    assert effects(found["recette"]) == {"Role new": {"refused"}}
+    assert effects(found[BY_HAND]) == {"Role new": {"created"}}
+    assert effects(found[FOLLOWED]) == {"Role new": {"refused"}}
 
 
 def test_another_namespace_is_refused_too(clone: Path, results: Callable[[], dict[str, Any]]) -> None:
-    replace(clone / RECETTE / "kustomization.yaml", "namespace: datapress-recette", "namespace: default")
+    replace(clone / SYNCED / "kustomization.yaml", f"namespace: {namespace(FOLLOWED)}", "namespace: default")
     found = results()
-    refused = [one for one in found["recette"]["consequences"] if one["rule"] == NOT_PERMITTED]
-    assert len(refused) == len([one for one in found["recette"]["changes"] if one["change"] == "added"]) > 10
+    refused = [one for one in found[FOLLOWED]["consequences"] if one["rule"] == NOT_PERMITTED]
+    assert len(refused) == len([one for one in found[FOLLOWED]["changes"] if one["change"] == "added"]) > 10
 
 
 def test_a_kind_of_which_no_rule_speaks_is_said_to_be_unknown() -> None:
@@ -291,18 +293,16 @@ def test_nothing_else_follows_from_what_is_refused() -> None:
 
 
 def test_the_comment_of_a_pull_request(clone: Path, run: Callable[..., str]) -> None:
-    replace(
-        clone / RECETTE / "kustomization.yaml", "{name: datapress-front, count: 2}", "{name: datapress-front, count: 3}"
-    )
+    replace(clone / SYNCED / "kustomization.yaml", f"{{name: {FRONT}, count: 2}}", f"{{name: {FRONT}, count: 3}}")
     said = run("--markdown").splitlines()
-    assert "### recette: 1 changed" in said
-    assert "| scales | Deployment datapress-front | from 2 to 3: pods are added, those that run stay |" in said
+    assert f"### {FOLLOWED}: 1 changed" in said
+    assert f"| scales | Deployment {FRONT} | from 2 to 3: pods are added, those that run stay |" in said
     assert said.count("```diff") == said.count("```") == said.count("<details><summary>Every field</summary>") == 1
 
 
 def test_a_cell_of_the_comment_stays_one() -> None:
     refusal = Consequence("API server", Effect.REFUSED, "Service a", "either | or")
-    said = markdown(Report("the cluster", "", [Difference("dev", Situation([], []), (refusal,))]))
+    said = markdown(Report("the cluster", "", [Difference(BY_HAND, Situation([], []), (refusal,))]))
     assert "| refused | Service a | either \\| or |" in said.splitlines()
 
 
@@ -351,7 +351,7 @@ def test_a_quantity_is_compared_by_what_it_means(before: Any, after: Any, same: 
     assert (compare([one], [other]) == []) is same
 
 
-def test_items_without_a_name_are_compared_by_position_or_as_a_whole() -> None:
+def test_items_without_a_name_are_compared_by_position() -> None:
     def policy(*ports: int) -> Manifest:
         rules = [{"ports": [{"port": port}]} for port in ports]
         return {
@@ -370,11 +370,11 @@ def test_items_without_a_name_are_compared_by_position_or_as_a_whole() -> None:
 
 
 def test_a_generated_name_is_told_from_one_that_somebody_chose() -> None:
-    assert without_hash("datapress-config-kg6hb8m4mf") == "datapress-config"
-    assert without_hash("datapress-config-production") == "datapress-config-production"
+    assert without_hash(f"{PREFIX}-config-kg6hb8m4mf") == f"{PREFIX}-config"
+    assert without_hash(f"{PREFIX}-config-production") == f"{PREFIX}-config-production"
 
 
-def test_of_former_objects_of_one_name_the_one_that_stays_is_not_changed() -> None:
+def test_of_objects_of_one_name_the_one_that_stays_is_unchanged() -> None:
     """`kubectl apply -k` leaves each former ConfigMap behind, and --live sees them all."""
 
     def config(name: str) -> Manifest:
@@ -445,7 +445,7 @@ def test_a_rollout_is_told_by_the_manifest_s_own_numbers(
 
 def test_every_rule_is_tried_on_a_real_cluster(tmp_path: Path) -> None:
     """Each of them predicts something in the rounds of tests/cluster/test_diff_predictions.py."""
-    overlay = Overlay(tmp_path, {"datapress-api": "registry.example.org/api:1"})
+    overlay = Overlay(tmp_path, {API: "registry.example.org/api:1"})
     before, tried = overlay.render(), set(PROVEN_ELSEWHERE)
     for cases in ROUNDS:
         overlay.save()

@@ -1,4 +1,4 @@
-"""Hostile clients against NGINX and gunicorn as deployed in recette, while others use it and must notice nothing."""
+"""Hostile clients against NGINX and gunicorn as deployed, while others use it and must notice nothing."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ CAPACITY = _setting("worker_processes") * _setting("worker_connections")  # of o
 
 @dataclass(frozen=True)
 class Siege:
-    """A stretch of time in which recette has hostile clients."""
+    """A stretch of time in which the product has hostile clients."""
 
     release: Release
     since: datetime
@@ -133,11 +133,11 @@ def _enough_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_no_hostile_request_does_harm(recette: Release, measure: Measure) -> None:
+def test_no_hostile_request_does_harm(followed: Release, measure: Measure) -> None:
     tried = cases(OF_EACH_FAMILY)
     assert len(tried) >= promises()["hostile-requests"]
-    with unharmed(recette, "hostile-front", measure) as siege:
-        replies = exchange(_address(recette), [case.sending for case in tried], AT_ONCE, PATIENCE)
+    with unharmed(followed, "hostile-front", measure) as siege:
+        replies = exchange(_address(followed), [case.sending for case in tried], AT_ONCE, PATIENCE)
     measure("hostile-front", len(tried))
     assert_harmless(tried, replies)
     _assert_the_api_answered_what_the_front_passed_on(siege)
@@ -156,10 +156,10 @@ def _assert_the_api_answered_what_the_front_passed_on(siege: Siege) -> None:
     assert missing.total() == sum('"msg":"unreadable request' in line for line in siege.log(API))
 
 
-def test_the_description_holds_through_the_front(recette: Release, measure: Measure) -> None:
+def test_the_description_holds_through_the_front(followed: Release, measure: Measure) -> None:
     description = schemathesis.openapi.from_path(REPOSITORY / "src" / "api" / "openapi.yaml")
     tried: list[schemathesis.Case[Any]] = []
-    with unharmed(recette, "described-requests", measure):
+    with unharmed(followed, "described-requests", measure):
         for operation in description.get_all_operations():
 
             @seed(SEED)
@@ -167,7 +167,7 @@ def test_the_description_holds_through_the_front(recette: Release, measure: Meas
             @given(operation.ok().as_strategy())  # type: ignore[union-attr]
             def check(case: schemathesis.Case[Any]) -> None:
                 tried.append(case)
-                case.call_and_validate(base_url=f"{recette.url}/api")
+                case.call_and_validate(base_url=f"{followed.url}/api")
 
             check()
     measure("described-requests", len(tried))
@@ -176,12 +176,12 @@ def test_the_description_holds_through_the_front(recette: Release, measure: Meas
 HALVES = [b"GET / HT", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1"]
 
 
-def test_gunicorn_itself_withstands_what_the_front_would_have_kept_away(recette: Release, measure: Measure) -> None:
+def test_gunicorn_withstands_what_the_front_keeps_away(followed: Release, measure: Measure) -> None:
     """From inside the pod, as the network policies let nobody but the front connect."""
     slow = [Sending((half,)) for half in HALVES * 50]
     tried = cases(of_each=40)
-    with unharmed(recette, "hostile-gunicorn", measure):
-        replies = _exchange_inside(recette, slow + [case.cut_short for case in tried], at_once=len(slow) + 20)
+    with unharmed(followed, "hostile-gunicorn", measure):
+        replies = _exchange_inside(followed, slow + [case.cut_short for case in tried], at_once=len(slow) + 20)
     measure("hostile-gunicorn", len(replies))
     assert not [reply for reply in replies[: len(slow)] if reply.ended == OPEN or reply.seconds > SECONDS_TO_READ + 5]
     assert_harmless(tried, replies[len(slow) :])
@@ -219,12 +219,12 @@ def _crowd(release: Release, per_place: float, sending: Sending) -> list[Sending
     return [replace(sending, after=index / PER_SECOND) for index in range(count)]
 
 
-def test_slow_clients_take_nothing_from_the_others(recette: Release, measure: Measure) -> None:
+def test_slow_clients_take_nothing_from_the_others(followed: Release, measure: Measure) -> None:
     """Each has as much in NGINX's memory as it lets in; with bodies, more come than it lets send them."""
-    slow = [(kind, sending) for kind, (share, one) in SLOW.items() for sending in _crowd(recette, share, one)]
-    with unharmed(recette, "slow-clients", measure):
-        replies = exchange(_address(recette), [sending for _, sending in slow], len(slow), PATIENCE)
-        peak = max(_peak_bytes(recette, pod) for pod in recette.pods(FRONT)) / MEBIBYTE
+    slow = [(kind, sending) for kind, (share, one) in SLOW.items() for sending in _crowd(followed, share, one)]
+    with unharmed(followed, "slow-clients", measure):
+        replies = exchange(_address(followed), [sending for _, sending in slow], len(slow), PATIENCE)
+        peak = max(_peak_bytes(followed, pod) for pod in followed.pods(FRONT)) / MEBIBYTE
     measure("slow-clients", len(slow))
     measure("memory-front-peak", peak)
     got: dict[str, list[Reply]] = {kind: [] for kind in SLOW}
@@ -238,29 +238,29 @@ def test_slow_clients_take_nothing_from_the_others(recette: Release, measure: Me
     assert max(reply.received.count(b"HTTP/1.1 200 ") for reply in got["reader"]) < PIPELINED
 
 
-def test_silent_clients_give_way_to_those_who_speak(recette: Release, measure: Measure) -> None:
+def test_silent_clients_give_way_to_those_who_speak(followed: Release, measure: Measure) -> None:
     """Half as many again as the front can hold: NGINX ends those who have been silent longest."""
-    silent = _crowd(recette, 1.5, Sending(()))
-    with unharmed(recette, "silent-clients", measure):
-        replies = exchange(_address(recette), silent, len(silent), PATIENCE)
+    silent = _crowd(followed, 1.5, Sending(()))
+    with unharmed(followed, "silent-clients", measure):
+        replies = exchange(_address(followed), silent, len(silent), PATIENCE)
     measure("silent-clients", len(silent))
     assert Counter(reply.ended for reply in replies) == {CLOSED: len(silent)}
 
 
-def test_beyond_its_capacity_the_front_refuses_and_recovers(recette: Release, measure: Measure) -> None:
+def test_beyond_its_capacity_the_front_refuses_and_recovers(followed: Release, measure: Measure) -> None:
     """What no setting prevents: clients that hold every connection, each with half a request, keep the others out."""
-    recette.cluster.wait_for_rollout(recette.namespace)
-    before = _restarts(recette)
-    crowd = _crowd(recette, 1.5, Sending((HEAD[:100],)))
+    followed.cluster.wait_for_rollout(followed.namespace)
+    before = _restarts(followed)
+    crowd = _crowd(followed, 1.5, Sending((HEAD[:100],)))
     began = time.monotonic()
-    with load(recette.url) as seen:
-        replies = exchange(_address(recette), crowd, len(crowd), PATIENCE)
-        eventually(lambda: answers(f"{recette.url}/api/"), 30, "the front answers again")
+    with load(followed.url) as seen:
+        replies = exchange(_address(followed), crowd, len(crowd), PATIENCE)
+        eventually(lambda: answers(f"{followed.url}/api/"), 30, "the front answers again")
         recovered = time.monotonic()
         time.sleep(2)
     assert not [reply for reply in replies if reply.ended == OPEN]
     assert not [answer for answer in seen.failed if answer.at > recovered]
     seen.measure("saturated", measure)
     measure("saturated", max((answer.until for answer in seen.failed), default=began) - began)
-    assert _restarts(recette) == before
-    recette.cluster.wait_for_rollout(recette.namespace)
+    assert _restarts(followed) == before
+    followed.cluster.wait_for_rollout(followed.namespace)

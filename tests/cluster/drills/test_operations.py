@@ -34,10 +34,10 @@ def row(name: str, seen: Load) -> figures.Operation:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operation(recette: Release, measure: Measure, record: dict[str, Load], name: str) -> None:
-    recette.settle()
-    with load(recette.url) as seen:
-        OPERATIONS[name].do(recette)
+def test_operation(followed: Release, measure: Measure, record: dict[str, Load], name: str) -> None:
+    followed.settle()
+    with load(followed.url) as seen:
+        OPERATIONS[name].do(followed)
         time.sleep(AFTERMATH)
     measure(name, str(seen))
     assert OPERATIONS[name].seen.allows(seen.failed), seen.failed

@@ -17,12 +17,12 @@ import requests
 from tests.cluster.load import Load, load
 from tests.support.cluster import Cluster, Measure
 from tests.support.git import git
+from tests.support.product import FOLLOWED, namespace, path
 from tools.images import Image, build, digest_of
 
-APPLICATION = "datapress-recette"
-NAMESPACE = "datapress-recette"
+APPLICATION = NAMESPACE = namespace(FOLLOWED)
 KINDS = "deployments,services,configmaps,secrets,serviceaccounts,networkpolicies,poddisruptionbudgets"
-OVERLAY = Path("deploy/overlays/recette")
+OVERLAY = path(FOLLOWED)
 
 
 def replacing(pattern: str, replacement: str, file: Path = OVERLAY / "kustomization.yaml") -> Callable[[Path], None]:

@@ -11,7 +11,7 @@ from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, 
 from tests.cluster.load import load
 from tests.support.clones import change_banner
 from tests.support.cluster import Measure, press_button
-from tests.support.product import DEPLOYMENTS
+from tests.support.product import DEPLOYMENTS, FOLLOWED, PREFIX
 from tests.support.waiting import eventually
 
 API, FRONT = DEPLOYMENTS
@@ -20,7 +20,7 @@ COMMIT_TO_SERVED, DRIFT_TO_HEALED = 45, 15  # seconds, with Argo CD polling ever
 
 def config_maps(loop: Loop) -> set[str]:
     names = loop.kubectl("get", "configmaps", "-o", "name").split()
-    return {name for name in names if "datapress-config-" in name}
+    return {name for name in names if f"{PREFIX}-config-" in name}
 
 
 def read_by_pods(loop: Loop) -> set[str]:
@@ -49,12 +49,10 @@ def test_a_merge_rolls_out_by_itself(loop: Loop, builder: Builder, measure: Meas
     results = loop.operation()["syncResult"]["resources"]
     (smoke,) = [result for result in results if result["kind"] == "Job"]
     assert smoke["hookPhase"] == "Succeeded"
-    assert f"the API at {commit}" in loop.kubectl("logs", "job/datapress-smoke")
+    assert f"the API at {commit}" in loop.kubectl("logs", f"job/{PREFIX}-smoke")
 
 
-def test_a_controller_that_restarts_in_the_middle_of_a_sync_ends_it(
-    loop: Loop, builder: Builder, measure: Measure
-) -> None:
+def test_a_controller_that_restarts_during_a_sync_ends_it(loop: Loop, builder: Builder, measure: Measure) -> None:
     commit, digest = builder.release("Third version")
     with loop.lossless("controller-restarted", measure):
         promotion = builder.promote(commit, digest)
@@ -68,7 +66,7 @@ def test_a_controller_that_restarts_in_the_middle_of_a_sync_ends_it(
     assert loop.serves_only(commit)
 
 
-def test_a_changed_value_keeps_the_former_one_until_nobody_reads_it(loop: Loop, measure: Measure) -> None:
+def test_a_former_value_stays_until_nobody_reads_it(loop: Loop, measure: Measure) -> None:
     (former,) = config_maps(loop)
 
     def edit(directory: Path) -> None:
@@ -138,13 +136,13 @@ def test_drift_is_healed(loop: Loop, measure: Measure, drift: str) -> None:
     assert seconds <= DRIFT_TO_HEALED
 
 
-def test_a_reference_replaced_by_a_value_is_told_and_mended_by_hand(loop: Loop, measure: Measure) -> None:
+def test_a_reference_that_becomes_a_value_is_mended_by_hand(loop: Loop, measure: Measure) -> None:
     """No apply can heal it: the value belongs to whoever set it, and a variable cannot have both.
 
     Argo CD says so and does nothing more, so somebody has to take the value out; the pods in service stay throughout.
     """
     with loop.lossless("reference-mended", measure):
-        loop.kubectl("set", "env", f"deployment/{API}", "APP_ENV=recette")
+        loop.kubectl("set", "env", f"deployment/{API}", f"APP_ENV={FOLLOWED}")
         eventually(lambda: "may not be specified when `value` is not empty" in loop.conditions(), 60, "it is told")
         loop.kubectl("set", "env", f"deployment/{API}", "APP_ENV-")
         seconds = eventually(lambda: loop.settled(loop.source.head()), 120, "Argo CD goes on")

@@ -8,11 +8,10 @@ import pytest
 
 from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, replacing
 from tests.support.cluster import Measure
-from tests.support.product import DEPLOYMENTS, FOLLOWED
+from tests.support.product import API, FOLLOWED, FRONT, PREFIX
 from tests.support.waiting import eventually
 from tools.promote import pins_of
 
-API, FRONT = DEPLOYMENTS
 REVERT_TO_SERVED = 180  # seconds: far above what progressDeadlineSeconds, a retry and a poll take together
 SOURCES = Path("src/api/datapress_api")
 pytestmark = pytest.mark.timeout(600)  # two waits of that length, and what an earlier failure leaves to restore
@@ -33,7 +32,7 @@ class Mistake:
     """A version that must not run.
 
     Attributes:
-        promotion: the commit by which recette is to run it
+        promotion: the commit by which the environment is to run it
         source: the commit that it was built from
     """
 
@@ -78,7 +77,7 @@ def test_an_image_that_is_not_there_and_the_commit_after_it(loop: Loop, measure:
         assert loop.syncing(mistake)
         second = loop.source.commit(
             "Add a replica while the sync is stuck",
-            replacing(r"datapress-front, count: 2", "datapress-front, count: 3"),
+            replacing(rf"{FRONT}, count: 2", f"{FRONT}, count: 3"),
         )
         applied, served = until(loop, lambda: replicas(loop, FRONT) == 3, "the second commit is applied")
         assert loop.status()["health"]["status"] == "Degraded"
@@ -117,7 +116,7 @@ def test_a_version_that_fails_its_smoke_test(loop: Loop, builder: Builder, measu
         wrong = replacing(r'"revision": settings\.revision', '"revision": "another"', SOURCES / "app.py")
         mistake = merge(builder, "Serve another version than this one", wrong)
         eventually(lambda: "Job has reached the specified backoff limit" in loop.failure(), 180, "the smoke test fails")
-        assert "/api/version serves another, not " + mistake.source in loop.kubectl("logs", "job/datapress-smoke")
+        assert "/api/version serves another, not " + mistake.source in loop.kubectl("logs", f"job/{PREFIX}-smoke")
         revert = loop.source.revert(mistake.promotion)
         seconds, served = until(loop, lambda: loop.served_revision() == former, "the former version is served")
         eventually(lambda: loop.settled(revert), 120, "the revert is what runs")

@@ -9,10 +9,11 @@ import yaml
 
 from tests.cluster.gitops.application import APPLICATION, NAMESPACE, OVERLAY, Loop, replacing
 from tests.support.cluster import Measure
+from tests.support.product import API, PREFIX
 from tests.support.waiting import eventually
 from tools.repository import OVERLAYS
 
-ROLE_NAME = "datapress-e2e"
+ROLE_NAME = f"{PREFIX}-e2e"
 ROLE = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
     "kind": "ClusterRole",
@@ -34,8 +35,8 @@ MERGES: dict[str, tuple[Callable[[Path], None], str]] = {
         "namespace default is not permitted in project",
     ),
     "refused-replica": (
-        replacing("datapress-api, count: 2", "datapress-api, count: 1"),
-        "'datapress-two-replicas' denied request: two-replicas: 1 is too few",
+        replacing(f"{API}, count: 2", f"{API}, count: 1"),
+        f"'{PREFIX}-two-replicas' denied request: two-replicas: 1 is too few",
     ),
 }
 

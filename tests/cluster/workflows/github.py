@@ -25,7 +25,7 @@ WORKFLOWS = Path(".github") / "workflows"
 ACT = REPOSITORY / ".build" / "bin" / "act"
 # Playwright brings the Node.js that runs the actions.
 NODE = Path(playwright.__file__).parent / "driver"
-# Of who owns the images that recette names; GitHub knows an owner with capital letters, which no registry has.
+# Of who owns the images that the overlay names; GitHub knows an owner with capital letters, which no registry has.
 GITHUB_REPOSITORY = f"{image(API).name.split('/')[-2].title()}/datapress"
 REMOTE_ACTION = re.compile(r"uses: (?P<name>(?!\./)[^@\s]+)@(?P<commit>[0-9a-f]{40})")
 GH = """#!/bin/sh

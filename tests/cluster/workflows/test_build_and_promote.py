@@ -48,7 +48,7 @@ class Project:
         return git(self.origin, "rev-parse", "main")
 
     def running(self, revision: str = "main") -> dict[str, tuple[str, str]]:
-        """Return the commit and the digest that recette's overlay has of each image."""
+        """Return the commit and the digest that the overlay has of each image."""
         images = yaml.safe_load(git(self.origin, "show", f"{revision}:{pins_of(FOLLOWED)}"))["images"]
         return {item["name"].rpartition("/")[2]: (item["newTag"], item.get("digest", "")) for item in images}
 

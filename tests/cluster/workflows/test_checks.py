@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.workflows.github import GITHUB_REPOSITORY, GitHub
-from tests.support.clones import RECETTE, change_banner
+from tests.support.clones import change_banner
 from tests.support.git import git
+from tests.support.product import FOLLOWED, path
 
 EARLIER = "https://api.example/comments/7"
 
 
 @pytest.fixture
 def proposal(clone: Path) -> Path:
-    """A clone at a commit that changes recette's banner."""
-    change_banner(clone / RECETTE, "Une autre bannière")
+    """A clone at a commit that changes a banner."""
+    change_banner(clone / path(FOLLOWED), "Une autre bannière")
     git(clone, "commit", "--quiet", "--all", "--message=another banner")
     return clone
 
