@@ -272,7 +272,7 @@ def test_sigterm_lets_a_request_in_flight_finish(start_server: StartServer) -> N
 
 
 @pytest.mark.timeout(10)
-def test_ctrl_c_ends_a_worker_that_is_handing_a_request_to_a_thread() -> None:
+def test_ctrl_c_ends_a_worker_that_hands_a_request_over() -> None:
     worker = Worker.__new__(Worker)
     worker.cfg = Config()
     worker.tpool = ThreadPoolExecutor(1)

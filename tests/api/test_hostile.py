@@ -6,7 +6,7 @@ from tests.support.hostile.verdict import assert_harmless
 from tests.support.hostile.wire import exchange
 
 
-def test_every_hostile_request_is_refused_or_answered_as_what_it_is(server: Server) -> None:
+def test_every_hostile_request_is_refused_or_answered_right(server: Server) -> None:
     tried = cases(of_each=50)
     replies = exchange(("127.0.0.1", server.port), [case.cut_short for case in tried], at_once=50, patience=20)
     assert_harmless(tried, replies)

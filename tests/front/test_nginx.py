@@ -520,7 +520,7 @@ def test_address_that_failed_is_tried_again(tmp_path: Path) -> None:
     assert len(script.requests) == 3 * 2
 
 
-def test_slow_api_is_given_up_before_the_page_does_and_not_asked_again(tmp_path: Path) -> None:
+def test_a_slow_api_is_given_up_before_the_page_gives_up(tmp_path: Path) -> None:
     script = ScriptedApi()
     script.gate.clear()
     with front_before(tmp_path, script, servers=2) as running:

@@ -88,7 +88,7 @@ def test_what_an_empty_selector_means_is_the_kind_s(kind: str, spec: dict[str, A
     assert selects(selector_of(manifest(kind, spec=spec)), {"app": "api"}) == everything
 
 
-def test_a_service_selects_by_labels_and_a_workload_by_a_selector() -> None:
+def test_services_select_by_labels_and_workloads_by_selectors() -> None:
     assert selector_of(manifest("Service", spec={"selector": {"app": "api"}})) == {"matchLabels": {"app": "api"}}
     assert selector_of(manifest("Deployment", spec={"selector": expression("Exists")})) == expression("Exists")
 

@@ -95,7 +95,7 @@ def test_direction(spec: dict[str, Any], into_api: bool, out_of_api: bool) -> No
     assert (passes(spec, front, api), passes(spec, api, front)) == (into_api, out_of_api)
 
 
-def test_both_ends_must_let_it_pass_and_any_policy_of_one_is_enough() -> None:
+def test_both_ends_must_allow_it_and_one_policy_each_is_enough() -> None:
     out = policy(
         {"podSelector": {"matchLabels": FRONT}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": "http"}]}]}
     )

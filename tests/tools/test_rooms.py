@@ -1,6 +1,7 @@
 """Who may import whom: what overlay editors and operators need never waits for what makes documents or measures."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tools.repository import REPOSITORY
 
+LETTERS = 60  # of the name of a test
 # A directory → the packages that nothing in it may import.
 FORBIDDEN = {"tools": {"documents", "bench"}, "documents": {"bench"}, "src": {"tools", "documents", "bench"}}
 
@@ -31,11 +33,16 @@ def test_a_room_imports_none_that_is_built_on_it(room: str) -> None:
 
 
 def test_no_test_imports_another() -> None:
-    """What tests share is in a conftest or in tests/support."""
+    """What tests share is in tests/support, or in tests/cases if it is data."""
     files = sorted((REPOSITORY / "tests").rglob("*.py"))
     found = [(file, name) for file in files for name in imported(file) if name.startswith("tests.")]
-    wrong = [(file, name) for file, name in found if any(part.startswith("test_") for part in name.split("."))]
-    assert wrong == []
+    assert [(file, name) for file, name in found if re.search(r"\.(test_|conftest\b)", name)] == []
+
+
+def test_a_test_has_a_name_that_can_be_read_at_a_glance() -> None:
+    texts = [file.read_text() for file in (REPOSITORY / "tests").rglob("*.py")]
+    names = [name for text in texts for name in re.findall(r"^ *def (test_\w+)", text, re.MULTILINE)]
+    assert [name for name in names if len(name) > LETTERS] == []
 
 
 def test_an_import_is_seen_wherever_it_stands(tmp_path: Path) -> None:

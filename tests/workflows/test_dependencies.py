@@ -54,14 +54,14 @@ def test_a_promotion_waits_for_no_owner_and_touches_only_tags() -> None:
 
 
 @pytest.mark.parametrize("form", ["change", "incident"])
-def test_who_files_an_issue_is_asked_for_the_environment_and_the_rollback(form: str) -> None:
+def test_an_issue_asks_for_the_environment_and_the_rollback(form: str) -> None:
     fields = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / f"{form}.yml").read_text())["body"]
     required = {field["id"]: field for field in fields if field.get("validations", {}).get("required")}
     assert set(environments()) <= set(required["environment"]["attributes"]["options"])
     assert "rollback" in required
 
 
-def test_who_proposes_a_change_is_asked_for_the_environment_and_the_rollback() -> None:
+def test_a_change_asks_for_the_environment_and_the_rollback() -> None:
     text = Path(GITHUB / "pull_request_template.md").read_text()
     assert [f"- [ ] {name}\n" in text for name in environments()] == [True] * len(environments())
     assert "## Rollback\n" in text

@@ -45,7 +45,7 @@ def test_a_job_ends_by_itself(file: str, name: str, job: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("file", WORKFLOWS)
-def test_an_action_is_pinned_by_its_commit_with_its_version_beside(file: str) -> None:
+def test_an_action_is_pinned_by_commit_beside_its_version(file: str) -> None:
     used = re.findall(r"uses: (.*)", (DIRECTORY / file).read_text())
     assert [action for action in used if not action.startswith("./") and not PIN.fullmatch(action)] == []
 
