@@ -17,7 +17,7 @@ run: ## serve API and page here, with the values of ENV (default: dev), without 
 test: ## run every check that needs no cluster
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	@$(PYTEST)
+	@$(PYTEST) -n 2 --dist loadfile
 
 copies: ## change fresh clones as a copy would: names, ports, a workload more; their tests must stay green (some minutes)
 	@tools/setup.sh test
