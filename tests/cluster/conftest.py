@@ -45,9 +45,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 def _clean(cluster: Cluster) -> None:
-    """Delete what an earlier run left and wait for what is going; all at once, as a namespace takes half a minute."""
-    namespaces = [f"namespace/{name}" for name in (SCRATCH, *map(namespace, environments()))]
-    cluster.kubectl("delete", *namespaces, "--ignore-not-found", f"--timeout={ROLLOUT_SECONDS}s")
+    """Delete what an earlier run left, and wait for what is going."""
+    cluster.remove(SCRATCH, *map(namespace, environments()))
 
 
 @pytest.fixture(scope="session")

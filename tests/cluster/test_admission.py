@@ -117,7 +117,7 @@ def admission(
     found = Admission(cluster, overlay, _by_name([*objects, *_pods(objects)]), scratch)
     platform = _platform(scratch)
     try:
-        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s")
+        cluster.remove(NAMESPACE)
         _apply(cluster, *(manifest for manifest in objects if manifest["kind"] not in WORKLOADS))
         cluster.kubectl("create", "-k", found.patched(FORMER, "-former"))
         cluster.kubectl("apply", "-k", platform)
@@ -130,10 +130,7 @@ def admission(
         yield found
     finally:
         cluster.kubectl("delete", "-k", platform, "--ignore-not-found")
-        # First the pods, without the grace that connections are given: for them the namespace would wait in long steps.
-        cluster.kubectl("delete", "deployments,jobs", "--all", "-n", NAMESPACE)
-        cluster.kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--now", "--timeout=60s")
-        cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+        cluster.remove(NAMESPACE, wait=False)
 
 
 def _promoted_overlay(scratch: Path, images: dict[str, str]) -> Path:

@@ -198,7 +198,7 @@ def trial(by_hand: Release, images: dict[str, str], tmp_path_factory: pytest.Tem
     by_hand.cluster.wait_for_rollout(by_hand.namespace)
     yield Trial(by_hand, Overlay(tmp_path_factory.mktemp("diff"), images))
     kubectl = by_hand.cluster.kubectl
-    kubectl("delete", f"namespace/{OTHER_NAMESPACE}", "--ignore-not-found", "--timeout=120s")
+    by_hand.cluster.remove(OTHER_NAMESPACE)
     kubectl("delete", "networkpolicies,poddisruptionbudgets", "--all", "-n", by_hand.namespace)
     kubectl("delete", "-f", "-", "-n", by_hand.namespace, "--ignore-not-found", stdin=yaml.safe_dump_all(EXTRAS))
     kubectl("apply", "-k", OVERLAYS / by_hand.name)

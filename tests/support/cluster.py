@@ -73,6 +73,17 @@ class Cluster:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
         return self.try_kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
+    def remove(self, *namespaces: str, wait: bool = True) -> None:
+        """Delete namespaces; first their pods, without the grace that connections are given and nobody is left for."""
+        for name in namespaces:
+            # What would make others of them, by itself and at once.
+            makers = "deployments,replicasets,jobs"
+            self.try_kubectl("delete", makers, "--all", "-n", name, "--cascade=orphan", "--timeout=30s")
+            self.try_kubectl("delete", "pods", "--all", "-n", name, "--now", "--wait=false")
+        names = [f"namespace/{name}" for name in namespaces]
+        waiting = [f"--timeout={ROLLOUT_SECONDS}s"] if wait else ["--wait=false"]
+        self.kubectl("delete", *names, "--ignore-not-found", *waiting)
+
     def wait_for_rollout(self, namespace: str, *names: str) -> None:
         for name in names or DEPLOYMENTS:
             self.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, f"--timeout={ROLLOUT_SECONDS}s")

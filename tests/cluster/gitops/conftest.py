@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster.gitops.application import APPLICATION, Builder, Loop, Source
+from tests.cluster.gitops.application import APPLICATION, NAMESPACE, Builder, Loop, Source
 from tests.support.clones import make_origin
 from tests.support.cluster import Cluster, Measure
 from tests.support.git import git
@@ -66,8 +66,15 @@ def bootstrap(
         yield apply
     finally:
         # The Application first: to delete what it deployed, Argo CD needs the project.
-        cluster.try_kubectl("delete", "application", APPLICATION, "-n", "argocd", "--timeout=120s")
+        cluster.try_kubectl("delete", "application", APPLICATION, "-n", "argocd", "--wait=false")
+        eventually(lambda: _is_gone(cluster), 120, "Argo CD has deleted what it deployed")
         cluster.kubectl("delete", "-k", argocd, "--ignore-not-found")
+
+
+def _is_gone(cluster: Cluster) -> bool:
+    """Whether the Application is; meanwhile the pods lose the grace that connections are given."""
+    cluster.try_kubectl("delete", "pods", "--all", "-n", NAMESPACE, "--now", "--wait=false")
+    return cluster.try_kubectl("get", "application", APPLICATION, "-n", "argocd").returncode != 0
 
 
 @pytest.fixture(scope="session")
