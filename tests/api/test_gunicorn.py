@@ -20,6 +20,7 @@ from gunicorn.config import Config
 
 from datapress_api.worker import Worker
 from tests.support.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer
+from tests.support.product import BY_HAND
 from tests.support.waiting import eventually
 from tools.local.ports import free_port
 
@@ -73,7 +74,7 @@ def test_taken_port_is_named(server: Server, tmp_path: Path) -> None:
 
 
 def test_each_port_has_its_own(server: Server) -> None:
-    assert server.request("/version").json == {"version": "1.2.3", "revision": "0a1b2c3", "environment": "dev"}
+    assert server.request("/version").json == {"version": "1.2.3", "revision": "0a1b2c3", "environment": BY_HAND}
     assert server.request("/metrics").status == 404
     assert b"http_requests_total" in server.request("/metrics", port=server.metrics_port).body
     assert server.request("/", port=server.metrics_port).status == 404
