@@ -20,6 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from tools.check.sources import items_of, value_of
 from tools.command import FailedError, RefusedError, ask, one_line, require
 from tools.images import SOURCES, Image
 from tools.manifests import pods_of
@@ -31,12 +34,8 @@ REMOTE, BRANCH = "origin", "main"
 TRIES = 10
 # Random, so that those who lost the same race do not meet again in the next.
 PAUSE_SECONDS = (0.1, 0.5)
-# The line that is edited, as a pattern and not as YAML, so that every other byte stays as it is.
-PIN = re.compile(
-    r"^ *- \{name: (?P<name>[^\s,]+/(?P<short>[^\s,/]+)), newTag: "
-    r"(?P<pin>sha-(?P<commit>[0-9a-f]{40})(?:, digest: (?P<digest>sha256:[0-9a-f]{64}))?)\}",
-    re.MULTILINE,
-)
+TAG = re.compile(r"sha-(?P<commit>[0-9a-f]{40})")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Parts of what `docker manifest inspect` says; its status is 1 whatever is wrong.
 NOT_THERE = ("no such manifest", "manifest unknown", "name unknown")
 NOT_ALLOWED = ("denied", "unauthorized", "credentials")
@@ -67,23 +66,26 @@ class Build:
 
 @dataclass(frozen=True)
 class Pin:
-    """The one line that says which build of an image an environment runs.
+    """The entry that says which build of an image an environment runs.
 
     Attributes:
         image: the image, by the name it has there
-        before: the file up to the tag
         build: the build that runs
-        after: the file from the line's closing brace on
+        text: the file
+        edits: what is replaced to have another build: first and last position, and by what, the last place first
     """
 
     image: Image
-    before: str
     build: Build
-    after: str
+    text: str
+    edits: tuple[tuple[int, int, str], ...]
 
     def with_build(self, build: Build) -> str:
-        """Return the file with another build."""
-        return f"{self.before}{build.tag}, digest: {build.digest}{self.after}"
+        """Return the file with another build; every other byte stays as it is."""
+        text = self.text
+        for start, end, form in self.edits:
+            text = text[:start] + form.format(tag=build.tag, digest=build.digest) + text[end:]
+        return text
 
 
 def find_environment(tree: Path, named: str) -> str:
@@ -107,27 +109,54 @@ def pins_of(environment: str) -> Path:
 
 
 def read_pin(tree: Path, environment: str, short: str) -> Pin:
-    """Find the line of an image among an environment's image tags.
+    """Find the entry of an image among the image tags: on one line or, as `kustomize edit` has it, on several.
 
     Raises:
-        RefusedError: unless exactly one line of the known form sets that image; the message lists those there are.
+        RefusedError: unless exactly one entry names that image and a commit's tag; the message lists those there are.
     """
     file = pins_of(environment)
     path = tree / file
     # As bytes, here and when it is written: line ends are somebody's choice, and no part of a promotion.
     text = path.read_bytes().decode() if path.is_file() else ""
-    lines = list(PIN.finditer(text))
-    found = [line for line in lines if line["short"] == short]
+    pins = [pin for pin in _pins(text, tree) if pin]
+    found = [pin for pin in pins if pin.build.image == short]
     if len(found) != 1:
-        known = ", ".join(sorted({line["short"] for line in lines})) or "none"
+        known = ", ".join(sorted({pin.build.image for pin in pins})) or "none"
         raise RefusedError(
-            f"IMAGE={short} has {len(found)} lines like '- {{name: REGISTRY/{short}, newTag: sha-COMMIT}}' in {file}"
-            f" on {REMOTE}/{BRANCH}, and needs one; there are lines for: {known}"
+            f"IMAGE={short} has {len(found)} entries like '- {{name: REGISTRY/{short}, newTag: sha-COMMIT}}' in {file}"
+            f" on {REMOTE}/{BRANCH}, and needs one; there are entries for: {known}"
         )
-    (line,) = found
-    build = Build(short, line["commit"], line["digest"] or "")
-    image = Image(line["name"], tree / SOURCES / short)
-    return Pin(image, text[: line.start("pin")], build, text[line.end("pin") :])
+    return found[0]
+
+
+def _pins(text: str, tree: Path) -> Iterator[Pin | None]:
+    """Give the entries of `images`; None for one that names no commit."""
+    try:
+        document = yaml.compose(text)
+    except yaml.YAMLError:
+        return
+    for entry in items_of(document, "images") if document else []:
+        yield _pin(text, tree, entry)
+
+
+def _pin(text: str, tree: Path, entry: yaml.Node) -> Pin | None:
+    name, tag, digest = (value_of(entry, key) for key in ("name", "newTag", "digest"))
+    named = TAG.fullmatch(str(tag.value)) if tag else None
+    if not (name and tag and named and (digest is None or DIGEST.fullmatch(str(digest.value)))):
+        return None
+    short = str(name.value).rpartition("/")[2]
+    build = Build(short, named["commit"], str(digest.value) if digest else "")
+    with_digest = f"{{tag}}{_between(text, entry)}digest: {{digest}}"
+    places = [(tag, "{tag}"), (digest, "{digest}")] if digest else [(tag, with_digest)]
+    edits = sorted(((node.start_mark.index, node.end_mark.index, form) for node, form in places), reverse=True)
+    return Pin(Image(str(name.value), tree / SOURCES / short), build, text, tuple(edits))
+
+
+def _between(text: str, entry: yaml.Node) -> str:
+    """Return what stands between two fields of an entry."""
+    if isinstance(entry, yaml.MappingNode) and entry.flow_style:
+        return ", "
+    return ("\r\n" if "\r\n" in text else "\n") + " " * entry.start_mark.column
 
 
 def already_done(repository: Path, environment: str, running: Build, wanted: Build) -> str:
@@ -318,7 +347,7 @@ def promote(image: str, digest: str, source: str, named: str = "", repository: P
         RefusedError: if that would be wrong, or cannot be begun; nothing was changed then.
         FailedError: if a step does not succeed; nothing was pushed then.
     """
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+    if not DIGEST.fullmatch(digest):
         raise RefusedError(
             f"DIGEST={digest} is not a digest: give what the push printed, sha256: and 64 hexadecimal digits"
         )

@@ -194,6 +194,36 @@ def test_comments_and_line_ends_stay(origin: Origin) -> None:
     assert origin.text().decode() == before.replace(old, new)
 
 
+def test_what_kustomize_edit_has_written_is_promoted(origin: Origin) -> None:
+    """It writes one field a line, the digest first."""
+    former, commit = origin.commits[:2]
+    program = str(REPOSITORY / ".build" / "bin" / "kustomize")
+    command = [program, "edit", "set", "image", f"{NAMES['api']}:sha-{former}@{digest_of(former)}"]
+
+    def edit(clone: Path) -> None:
+        subprocess.run(command, cwd=(clone / FILE).parent, check=True)
+
+    origin.push(edit, "edit")
+    before = origin.text().decode()
+    assert status(origin.clone, "api", commit) == 0
+    # The front's entry names that commit too, and stays.
+    digest, tag = f"digest: {digest_of(former)}", f"newTag: sha-{former}"
+    start = before.index(digest)
+    promoted = before[start:].replace(digest, f"digest: {digest_of(commit)}").replace(tag, f"newTag: sha-{commit}", 1)
+    assert origin.text().decode() == before[:start] + promoted
+
+
+def test_a_tag_over_several_lines_gets_its_digest(origin: Origin) -> None:
+    def spread(clone: Path) -> None:
+        text = re.sub(r"- \{name: (\S*/api), (newTag: \S*)\}", r"- name: \1\n    \2", (clone / FILE).read_text())
+        (clone / FILE).write_text(text)
+
+    origin.push(spread, "spread")
+    commit = origin.commits[1]
+    assert status(origin.clone, "api", commit) == 0
+    assert f"    newTag: sha-{commit}\n    digest: {digest_of(commit)}\n" in origin.text().decode()
+
+
 def test_without_a_source_it_is_the_commit_checked_out(origin: Origin) -> None:
     git(origin.clone, "checkout", "--quiet", origin.commits[2])
     command = [sys.executable, "-m", "tools", "promote", "api", digest_of(origin.commits[2])]
@@ -445,8 +475,8 @@ def test_no_docker_is_told(origin: Origin, fakes: Fakes, capfd: pytest.CaptureFi
 @pytest.mark.parametrize("image", ["web", "", "datapress/api", ".*"])
 def test_a_wrong_image_lists_the_right_ones(origin: Origin, capfd: pytest.CaptureFixture[str], image: str) -> None:
     said = refusal(origin, capfd, 2, image, origin.commits[1])
-    assert f"IMAGE={image} has 0 lines" in said
-    assert said.endswith("there are lines for: api, front")
+    assert f"IMAGE={image} has 0 entries" in said
+    assert said.endswith("there are entries for: api, front")
 
 
 @pytest.mark.parametrize(
@@ -454,7 +484,7 @@ def test_a_wrong_image_lists_the_right_ones(origin: Origin, capfd: pytest.Captur
     [
         (r"( *- \{name: \S*/api,.*\n)", r"\1\1", 2),
         (r"(/api), newTag: [^}]*", r"\1, newTag: v1.0", 0),
-        (r"- \{name: (\S*/api), (newTag: \S*)\}", r"- name: \1\n    \2", 0),
+        (r"images:", r"images: [", 0),
         (r"[\s\S]+", "", 0),
     ],
 )
@@ -465,12 +495,12 @@ def test_a_file_that_cannot_be_edited_safely_is_refused(
         (clone / FILE).write_text(re.sub(old, new, (clone / FILE).read_text(), count=1))
 
     origin.push(edit, "edit")
-    assert f"IMAGE=api has {count} lines" in refusal(origin, capfd, 2, "api", origin.commits[1])
+    assert f"IMAGE=api has {count} entries" in refusal(origin, capfd, 2, "api", origin.commits[1])
 
 
 def test_a_missing_overlay_is_told(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:
     origin.push(lambda clone: (clone / FILE).unlink(), "remove")
-    assert refusal(origin, capfd, 2, "api", origin.commits[1]).endswith("there are lines for: none")
+    assert refusal(origin, capfd, 2, "api", origin.commits[1]).endswith("there are entries for: none")
 
 
 @pytest.mark.parametrize("digest", ["sha256:ab", "ab" * 32, f"sha256:{'AB' * 32}", f"sha256:{'ab' * 32}\n", "latest"])
