@@ -31,7 +31,8 @@ FREE: dict[str, str] = {
     r".*\.(replicas|revisionHistoryLimit|minReadySeconds|progressDeadlineSeconds): .* → .*": "how far, and how fast",
     r".*\.revisionHistoryLimit: deleted": "Kubernetes and Argo CD have a default of their own",
     r".*\.rollingUpdate\.maxSurge: .* → .*": "how fast",
-    r".*\.(initialDelay|period|timeout|terminationGracePeriod|activeDeadline)Seconds: .* → .*": "how patient",
+    r".*\.(terminationGracePeriod|activeDeadline)Seconds: .* → .*": "how patient",
+    r".*\.preStop\.sleep\.seconds: .* → .*": "how patient; the sums of times are held",
     r".*Probe\.(initialDelaySeconds|periodSeconds|timeoutSeconds|failureThreshold): .*": "how patient",
     r".*\.(requests|limits)\.\S+: .* → .*": "how much; that memory is reserved, and that all has an end, is held",
     r".*\.sizeLimit: .* → .*": "how much",
@@ -45,8 +46,9 @@ FREE: dict[str, str] = {
     r"argocd Application/.*\.(retry\.limit|retry\.backoff).*": "how often",
     r"argocd Application/.*\.metadata\.finalizers.*": "whether what it deployed goes with it",
     r"argocd AppProject/.*\.spec\.description: .*": "words for people",
-    # The product's own workloads are held to their images; of another, nothing here knows the program.
+    # The product's own workloads and Services are held to their images; of another, nothing here knows the program.
     rf"{ANOTHER}\.(name|image|runAsUser|runAsGroup|mountPath): .* → .*": "its image's",
+    rf".* Service/(?!({API}|{FRONT})[.:]).*(: deleted|\.name: .*|\.spec\.selector.*)": "nothing of ours asks it",
     rf"{ANOTHER}\.(ports|env|command|args|httpGet)\b.*": "its program's",
 }
 
