@@ -50,7 +50,8 @@ def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
     assert any(line.startswith(f"- {former}") for line in lines)
     assert any(line.startswith("+ Autre bannière") for line in lines)
     (restarts,) = [line for line in lines if line.startswith("restarts")]
-    assert f"Deployment {API}, Deployment {FRONT}: 2 pods, 1 at a time" in restarts
+    assert [f"Deployment {name}" in restarts for name in (API, FRONT)] == [True, True]
+    assert ": 2 pods, 1 at a time" in restarts
 
 
 def test_three_questions_before_a_change(clone: Path) -> None:
