@@ -41,7 +41,7 @@ def test_a_field_that_no_test_knows_is_named(tmp_path: Path, place: str, added: 
 
 
 def test_what_is_unseen_and_not_declared_fails() -> None:
-    unseen = Verdict("dev Service/a.spec.new: deleted", "Service", None)
+    unseen = Verdict(f"{FOLLOWED} Service/{API}.spec.new: deleted", "Service", None)
     with pytest.raises(pytest.fail.Exception, match=r"make a test see these(?s:.*)spec\.new"):
         require_all_caught("manifests", [unseen])
 
