@@ -48,7 +48,7 @@ FREE: dict[str, str] = {
     r"argocd AppProject/.*\.spec\.description: .*": "words for people",
     # The product's own workloads and Services are held to their images; of another, nothing here knows the program.
     rf"{ANOTHER}\.(name|image|runAsUser|runAsGroup|mountPath): .* → .*": "its image's",
-    rf".* Service/(?!({API}|{FRONT})[.:]).*(: deleted|\.name: .*|\.spec\.selector.*)": "nothing of ours asks it",
+    rf".* Service/(?!({API}|{FRONT})[.:])[^.]*(: deleted|\.metadata\.name: .*|\.spec\.selector.*)": "nobody asks it",
     rf"{ANOTHER}\.(ports|env|command|args|httpGet)\b.*": "its program's",
 }
 
