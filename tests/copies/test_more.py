@@ -184,7 +184,8 @@ def test_a_component_with_an_ingress(clone: Path) -> None:
     replace(overlay(clone, FOLLOWED) / "kustomization.yaml", (taken, f"{taken}  - ../../components/ingress\n"))
     kind = "    - {group: networking.k8s.io, kind: NetworkPolicy}\n"
     replace(clone / "argocd" / "project.yaml", (kind, kind.replace("NetworkPolicy", "Ingress") + kind))
-    replace(clone / DEPLOY / "differences.yaml", (f"{FOLLOWED}:\n", f"{FOLLOWED}:\n  - Ingress/{PREFIX}\n"))
+    last = f"  - PodDisruptionBudget/{FRONT}\n"
+    replace(clone / DEPLOY / "differences.yaml", (last, f"{last}  - Ingress/{PREFIX}\n"))
     ends = "  elsewhere/ingress: {title: entrée, namespace: ingress-nginx, labels: {}, ports: {any: 80/TCP}}\n"
     reaches = f"  elsewhere/ingress: [{FOLLOWED}/front:http, {BY_HAND}]\n"
     replace(
