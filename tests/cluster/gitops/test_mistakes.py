@@ -12,6 +12,7 @@ from tests.support.product import API, FOLLOWED, FRONT, PREFIX
 from tests.support.waiting import eventually
 from tools.promote import pins_of
 
+NO_COMPONENTS = '[{"op": "remove", "path": "/spec/source/kustomize"}]'
 REVERT_TO_SERVED = 180  # seconds: far above what progressDeadlineSeconds, a retry and a poll take together
 SOURCES = Path("src/api/datapress_api")
 pytestmark = pytest.mark.timeout(600)  # two waits of that length, and what an earlier failure leaves to restore
@@ -138,12 +139,16 @@ def test_a_kustomization_that_does_not_render(loop: Loop, measure: Measure) -> N
     measure("broken-kustomization-mended", seconds)
 
 
-def test_an_overlay_that_renders_to_nothing(loop: Loop, measure: Measure) -> None:
+def test_an_overlay_that_renders_to_nothing(loop: Loop, bootstrap: Callable[[], Loop], measure: Measure) -> None:
+    """The smoke test does not render without an API; without the smoke test, Argo CD refuses to remove all there is."""
     former = loop.objects()
     with loop.lossless("empty-overlay-revert", measure):
         mistake = loop.source.commit("Empty the overlay", empty)
-        eventually(lambda: "auto-sync will wipe out all resources" in loop.conditions(), 60, "it is refused")
+        eventually(lambda: "nothing selected by Deployment" in loop.conditions(), 60, loop.conditions)
+        loop.cluster.kubectl("patch", "application", loop.name, "-n", "argocd", "--type=json", f"-p={NO_COMPONENTS}")
+        eventually(lambda: "auto-sync will wipe out all resources" in loop.conditions(), 60, loop.conditions)
         assert loop.objects() == former
+        bootstrap()
         revert = loop.source.revert(mistake)
         seconds = eventually(lambda: loop.settled(revert), 60, "the revert is what runs")
     measure("empty-overlay-revert", seconds)
