@@ -19,7 +19,6 @@ of versions, and of what the tests promise. In code there are no comments, so co
 """
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -30,7 +29,7 @@ from documents.figures import FIGURES, MEASURED
 from documents.markdown import table
 from documents.typography import NO_BREAK
 from tools import repository
-from tools.command import Parser, RefusedError, run_program
+from tools.command import Parser, RefusedError, ask, require_repository, run_program
 from tools.network.flows import ELSEWHERE, current
 from tools.repository import REPOSITORY
 
@@ -196,9 +195,14 @@ def _at(found: re.Match[str], where: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Return the pages of the repository, those that are new included."""
+    """Return the pages of the repository, those that are new included.
+
+    Raises:
+        RefusedError: if Git does not work here.
+    """
+    require_repository(REPOSITORY)
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z", "*.md"]
-    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    listed = ask(*command, cwd=REPOSITORY).stdout
     return [REPOSITORY / name for name in sorted(listed.split("\0")) if name and (REPOSITORY / name).exists()]
 
 

@@ -8,6 +8,10 @@ import pytest
 
 from tests.support.clones import make_clone, make_origin
 from tests.support.programs import Fakes
+from tools.command import leave_callers_repository
+
+# Before any module of tests is read: in a hook of Git, what a test does in a repository of its own would be done here.
+leave_callers_repository()
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tools.command import FailedError, RefusedError, ask, do
+from tools.command import FailedError, RefusedError, ask, do, require_repository
 from tools.images import images_of, product
 from tools.render import render
 from tools.repository import APPLICATION, REPOSITORY, environments
@@ -214,10 +214,8 @@ def tracked() -> dict[Path, str]:
     Raises:
         RefusedError: unless they are all as they were committed: the change of names is seen, and undone, alone.
     """
-    status = ask("git", "status", "--porcelain", "--untracked-files=no", cwd=REPOSITORY)
-    if status.returncode:
-        raise RefusedError(f"this changes what Git tracks, and Git says: {status.stderr.strip()}")
-    if status.stdout:
+    require_repository(REPOSITORY)
+    if ask("git", "status", "--porcelain", "--untracked-files=no", cwd=REPOSITORY).stdout:
         raise RefusedError("there are uncommitted changes: commit or stash them first, then run this again")
     listed = ask("git", "ls-files", "-z", cwd=REPOSITORY).stdout.split("\0")
     paths = [REPOSITORY / name for name in filter(None, listed)]

@@ -37,6 +37,7 @@ def run_program(name: str, program: Callable[[], int | None]) -> int:
 
     Its own, 1 if it failed, 2 if it was refused, 130 on Ctrl-C, 141 if nobody reads on (`| head`).
     """
+    leave_callers_repository()
     try:
         status = program() or 0
         sys.stdout.flush()
@@ -88,6 +89,32 @@ def require_docker() -> None:
         raise RefusedError(
             "the Docker daemon does not answer: start it ('sudo systemctl start docker', or Docker Desktop)"
         )
+
+
+# Git itself exports these to no hook: who sets them means every command, as the workflow does that promotes.
+_SETTINGS_OF_GIT = "GIT_CONFIG_COUNT"
+
+
+def leave_callers_repository() -> None:
+    """Drop from this process's variables, and so from its children's, those that say where Git works.
+
+    Git exports them to a hook, and a linked worktree's GIT_DIR then takes the place of whatever directory is named.
+    """
+    if git := shutil.which("git"):
+        told = subprocess.run([git, "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=False)
+        for name in set(told.stdout.split()) - {_SETTINGS_OF_GIT}:
+            os.environ.pop(name, None)
+
+
+def require_repository(directory: Path) -> None:
+    """Make sure that Git works in a directory.
+
+    Raises:
+        RefusedError: if it does not, with its own words, which say what to do: that somebody else owns it, say.
+    """
+    asked = ask("git", "rev-parse", "--git-dir", cwd=directory)
+    if asked.returncode:
+        raise RefusedError(f"Git does not work in {directory}: {one_line(asked.stderr)}")
 
 
 def ask(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.command import FailedError, RefusedError, ask, do
+from tools.command import FailedError, RefusedError, ask, do, require_repository
 from tools.manifests import Manifest, pods_of
 from tools.repository import REPOSITORY
 
@@ -84,9 +84,10 @@ def revision(repository: Path = REPOSITORY) -> str:
     Raises:
         RefusedError: if there is no commit.
     """
-    head = ask("git", "rev-parse", "--verify", "HEAD", cwd=repository)
+    require_repository(repository)
+    head = ask("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=repository)
     if head.returncode:
-        raise RefusedError(f"images are tagged by the commit, and Git names none: {head.stderr.strip()}; commit first")
+        raise RefusedError(f"images are tagged by the commit, and {repository} has none yet: commit first")
     commit = head.stdout.strip()
     if not ask("git", "status", "--porcelain", "--", SOURCES, cwd=repository).stdout:
         return commit

@@ -23,7 +23,7 @@ from pathlib import Path
 import yaml
 
 from tools.check.sources import items_of, value_of
-from tools.command import FailedError, RefusedError, ask, one_line, require
+from tools.command import FailedError, RefusedError, ask, one_line, require, require_repository
 from tools.images import SOURCES, Image
 from tools.manifests import pods_of
 from tools.render import RenderError, render
@@ -222,7 +222,8 @@ def git(directory: Path, *arguments: str | Path) -> str:
     Raises:
         FailedError: if it does not succeed.
     """
-    done = ask("git", *arguments, cwd=directory)
+    # A sparse checkout's worktree would lack the files that are looked at here.
+    done = ask("git", "-c", "core.sparseCheckout=false", *arguments, cwd=directory)
     if done.returncode:
         raise FailedError(f"this failed: git {arguments[0]}: {one_line(done.stderr)}")
     return done.stdout.strip()
@@ -234,10 +235,8 @@ def check_repository(repository: Path) -> None:
     Raises:
         RefusedError: if it is not.
     """
-    asked = ask("git", "rev-parse", "--is-shallow-repository", cwd=repository)
-    if asked.returncode:
-        raise RefusedError(f"Git does not know {repository}: {one_line(asked.stderr)}")
-    if asked.stdout.strip() == "true":
+    require_repository(repository)
+    if git(repository, "rev-parse", "--is-shallow-repository") == "true":
         raise RefusedError(
             "this clone has no history to tell which commit is newer:"
             " 'git fetch --unshallow' (in a workflow, fetch-depth: 0)"

@@ -2,10 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.git import git
+from tools import promote
 from tools.command import FailedError, RefusedError, run_program
+from tools.diff import find_reference
+from tools.images import revision
 from tools.render import RenderError
 from tools.repository import REPOSITORY
 
@@ -59,3 +66,18 @@ def test_a_reader_that_goes_ends_a_program_without_a_word() -> None:
         program.stdout.close()
         assert program.stderr.read() == b""
         assert program.wait(10) == 141
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [revision, promote.check_repository, lambda path: find_reference(path, "HEAD")],
+    ids=["images", "promote", "diff"],
+)
+def test_what_git_refuses_is_told_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: Callable[[Path], Any]
+) -> None:
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message=first")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(RefusedError, match=r"dubious ownership.*safe\.directory"):
+        asks(tmp_path)

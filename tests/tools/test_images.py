@@ -66,10 +66,8 @@ def test_the_same_change_has_the_same_name(repository: Path) -> None:
     assert revision(repository) == first
 
 
-@pytest.mark.parametrize("initialised", [True, False])
-def test_without_a_commit_it_is_refused(tmp_path: Path, initialised: bool) -> None:
-    if initialised:
-        git(tmp_path, "init", "--quiet")
+def test_without_a_commit_it_is_refused(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
     with pytest.raises(RefusedError, match=r"tagged by the commit.*commit first"):
         revision(tmp_path)
 

@@ -270,6 +270,25 @@ def test_the_checkout_is_left_as_it_is(origin: Origin, works: bool) -> None:
     assert not (origin.clone / ".git" / "FETCH_HEAD").exists()
 
 
+def test_in_a_hook_of_a_linked_worktree_only_main_moves(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    linked = origin.clone.with_name("linked")
+    git(origin.clone, "worktree", "add", "--quiet", "-b", "mine", linked)
+    (linked / FILE).write_text("edited\n")
+    before = git(linked, "rev-parse", "mine", "main"), git(linked, "status", "--porcelain")
+    monkeypatch.setenv("GIT_DIR", git(linked, "rev-parse", "--absolute-git-dir"))
+    assert status(origin.clone, "api", origin.commits[1]) == 0
+    assert (git(linked, "rev-parse", "mine", "main"), git(linked, "status", "--porcelain")) == before
+    assert git(origin.clone, "config", "core.bare") == "false"
+
+
+def test_a_sparse_checkout_promotes_too(origin: Origin) -> None:
+    git(origin.clone, "sparse-checkout", "set", "tools")
+    assert not (origin.clone / FILE).exists()
+    assert status(origin.clone, "api", origin.commits[1]) == 0
+    assert origin.commits[1] in origin.runs("api")
+    assert not (origin.clone / FILE).exists()
+
+
 def test_a_commit_that_is_not_fetched_yet_can_be_promoted(origin: Origin) -> None:
     commit = origin.push(lambda _clone: None, "elsewhere")
     assert status(origin.clone, "api", commit) == 0
@@ -546,7 +565,7 @@ def test_a_shallow_clone_is_refused(origin: Origin, tmp_path: Path, capfd: pytes
 
 def test_a_directory_without_git_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert status(tmp_path, "api", "HEAD", f"sha256:{'ab' * 32}") == 2
-    assert f"Git does not know {tmp_path}: fatal: not a git repository" in capfd.readouterr().err
+    assert f"Git does not work in {tmp_path}: fatal: not a git repository" in capfd.readouterr().err
 
 
 def test_a_push_that_is_rejected_is_told(

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.command import FailedError, RefusedError, ask, one_line
+from tools.command import FailedError, RefusedError, ask, one_line, require_repository
 from tools.diff.live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff.report import APPLICATIONS, FORMATS, Difference, Report
 from tools.diff.rules import Situation
@@ -57,6 +57,7 @@ def find_reference(repository: Path, named: str | None) -> tuple[str, str]:
     Raises:
         RefusedError: if there is none.
     """
+    require_repository(repository)
     for name in [named] if named else REFERENCES:
         asked = ask("git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", cwd=repository)
         if asked.returncode == 0:
