@@ -90,6 +90,18 @@ def test_an_edit_of_the_page_shows_on_reload(project: Path, page: Page) -> None:
     assert page.title() == "Titre modifié"
 
 
+def test_a_mount_that_cannot_be_read_is_told(project: Path) -> None:
+    page = project / "src" / "front" / "site" / "index.html"
+    page.chmod(0o600)
+    try:
+        with pytest.raises(AssertionError, match="front"):
+            _compose(project, "up", "--detach", "--force-recreate", "--wait", "--wait-timeout", "30", "front")
+        assert "chmod -R go+rX src/front/site" in _compose(project, "logs", "front")
+    finally:
+        page.chmod(0o644)
+        _compose(project, "up", "--detach", "--wait", "--wait-timeout", "60")
+
+
 def _inspect(container: str) -> list[dict[str, Any]]:
     done = subprocess.run(["docker", "inspect", container], capture_output=True, text=True, check=True)
     inspected: list[dict[str, Any]] = json.loads(done.stdout)

@@ -1,14 +1,16 @@
 """How the front is started, in its image and without it."""
 
+import json
 import re
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tools.local import front
-from tools.repository import VENV_BIN
+from tools.repository import REPOSITORY, VENV_BIN
 
 DOCKERFILE = (front.FRONT / "Dockerfile").read_text()
 
@@ -37,6 +39,13 @@ def test_image_runs_as_a_numeric_user_and_stops_gently() -> None:
         "STOPSIGNAL": "SIGQUIT",
         "CMD": '["nginx", "-p", "/tmp", "-e", "stderr", "-g", "daemon off;"]',
     }
+
+
+def test_compose_starts_what_the_image_starts() -> None:
+    """Its own entrypoint makes Docker forget the image's command."""
+    (command,) = re.findall(r"^CMD (.*)$", DOCKERFILE, re.M)
+    service = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]["front"]
+    assert service["command"] == json.loads(command)
 
 
 def test_dockerfile_passes_its_linter() -> None:
