@@ -11,7 +11,7 @@ from tests.support.cluster import Cluster, Measure, Release
 from tests.support.product import API, BY_HAND, DEPLOYMENTS
 from tests.support.waiting import eventually
 from tools.images import revision
-from tools.local.context import load_command
+from tools.local.context import current_cluster
 from tools.repository import REPOSITORY
 
 
@@ -33,9 +33,8 @@ def served(release: Release) -> str:
 
 
 def test_deploy_asks_before_it_touches_a_remote_cluster(restored: Release) -> None:
-    context = restored.cluster.kubectl("config", "current-context").strip()
-    if load_command(context) is not None:
-        pytest.skip(f"the context {context} is local")
+    if current_cluster().load is not None:
+        pytest.skip("the context is local")
     before = restored.pods(API)
     done = _make(restored.cluster, "deploy")
     assert done.returncode != 0

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from tools.command import RefusedError, run_program
 from tools.images import deployment_of, images_of, version
 from tools.local import context, deploy, undeploy
 from tools.local import url as url_module
-from tools.local.context import Cluster, confirm, load_command
+from tools.local.context import MINIKUBE, Cluster, confirm, current_cluster
 from tools.local.deploy import write_kustomization
 from tools.local.run import PORTS
 from tools.local.url import front_services
@@ -40,6 +41,7 @@ FRONT = deployment_of(rendered(ENVIRONMENT), "front")["metadata"]
 NAMESPACE = FRONT["namespace"]
 (SERVICE,) = front_services(rendered(ENVIRONMENT))
 NODE_PORT = {"type": "NodePort", "ports": [{"name": "http", "port": 80, "nodePort": 31234}]}
+DOCKERS = ["docker-desktop", "orbstack", "rancher-desktop", "colima", "colima-a-profile"]
 UP = {"version": (0, "29.0.0")}
 
 
@@ -69,11 +71,20 @@ def asked_urls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def set_up(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that makes a context's cluster, and a Docker."""
 
-    def make(name: str, manifests: Sequence[Manifest] = exposed(NODE_PORT), **answers: tuple[int, str]) -> None:
-        kubectl = {"current-context": (0, name), "config view": (0, SERVER)}
+    def make(
+        name: str,
+        manifests: Sequence[Manifest] = exposed(NODE_PORT),
+        *,
+        runtime: str = "docker://29.0.0",
+        signed: str = "",
+        **answers: tuple[int, str],
+    ) -> None:
+        known = {"server": SERVER, "extensions": [{"name": "cluster_info", "extension": {"provider": signed}}]}
+        viewed = json.dumps({"clusters": [{"cluster": known}]})
+        kubectl = {"current-context": (0, name), "config view": (0, viewed), "RuntimeVersion": (0, runtime)}
         fakes.add("kubectl", kubectl | {key.replace("_", " "): answer for key, answer in answers.items()})
         fakes.add("docker", UP | {"inspect": (0, "\n".join(f"{pushed}@{DIGEST}" for pushed in PUSHED))})
-        for tool in ("kind", "minikube", "k3d"):
+        for tool in ("kind", "minikube", "k3d", "microk8s"):
             fakes.add(tool)
         monkeypatch.setattr(context, "kubectl", lambda: "kubectl")
         monkeypatch.setattr(deploy, "revision", lambda: REVISION)
@@ -89,7 +100,7 @@ def status(command: str, *arguments: str) -> int:
 
 def changes(fakes: Fakes) -> list[str]:
     """Return what was called that changes something."""
-    looks = ("config", "get --raw", "docker version", "image inspect", "get nodes", "get service")
+    looks = ("config", "get --raw", "RuntimeVersion", "docker version", "image inspect", "get nodes", "get service")
     return [call for call in fakes.calls() if not any(look in call for look in looks)]
 
 
@@ -132,20 +143,33 @@ def test_a_registry_gets_images_and_the_cluster_their_digests(
 
 @pytest.mark.usefixtures("asked_urls")
 @pytest.mark.parametrize(
-    ("name", "loads"),
+    ("name", "signed", "loads"),
     [
-        ("minikube", "minikube image load {}"),
-        ("k3d-try", "k3d image import --cluster try {}"),
-        ("docker-desktop", None),
+        ("minikube", MINIKUBE, ["minikube --profile minikube image load {}"]),
+        ("a-profile", MINIKUBE, ["minikube --profile a-profile image load {}"]),
+        ("k3d-try", "", ["k3d image import --cluster try {}"]),
+        ("microk8s", "", ["docker save --output ARCHIVE {}", "microk8s ctr image import ARCHIVE"]),
+        *((name, "", []) for name in DOCKERS),
     ],
 )
 def test_each_local_cluster_gets_images_its_own_way(
-    fakes: Fakes, set_up: Callable[..., None], name: str, loads: str | None
+    fakes: Fakes, set_up: Callable[..., None], name: str, signed: str, loads: list[str]
 ) -> None:
-    set_up(name)
+    set_up(name, signed=signed)
     assert status("deploy", ENVIRONMENT) == 0
     names = [f"{name}:sha-{REVISION}" for name in NAMES]
-    assert changes(fakes)[2:-3] == ([loads.format(name) for name in names] if loads else [])
+    called = [re.sub(r"\S+/image\.tar", "ARCHIVE", call) for call in changes(fakes)[2:-3]]
+    assert called == [load.format(name) for name in names for load in loads]
+
+
+@pytest.mark.parametrize("name", DOCKERS)
+def test_a_local_cluster_on_containerd_needs_a_registry(
+    fakes: Fakes, set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    set_up(name, runtime="docker://29.0.0 containerd://2.1.0")
+    said = refusal(fakes, capfd, "deploy", ENVIRONMENT, "--yes")
+    assert "REGISTRY=" in said
+    assert "choose Docker" in said
 
 
 def test_undeploy_deletes_what_the_overlay_renders(fakes: Fakes, set_up: Callable[..., None]) -> None:
@@ -295,6 +319,19 @@ def test_the_way_to_the_front_is_told(
     assert asked_urls == ([url] if url else [])
 
 
+def test_an_overlay_may_leave_the_namespace_to_the_context(
+    set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests = exposed(INNER)
+    for item in manifests:
+        item["metadata"].pop("namespace", None)
+    set_up("kind-any", manifests)
+    monkeypatch.setattr(deploy, "URL_SECONDS", 0)
+    for command in ("url", "deploy"):
+        assert status(command, ENVIRONMENT) == 0
+        assert "kubectl --context kind-any port-forward service/" in capfd.readouterr().out
+
+
 def test_an_address_that_is_still_to_come_is_told(
     set_up: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,7 +353,9 @@ def test_an_address_that_does_not_answer_is_told(
     assert "Ready" not in said
 
 
-@pytest.mark.parametrize(("name", "address"), [("minikube", "192.0.2.8"), ("kind-any", "localhost")])
+@pytest.mark.parametrize(
+    ("name", "address"), [("minikube", "192.0.2.8"), *((name, "localhost") for name in ("kind-any", *DOCKERS))]
+)
 def test_the_address_of_a_node_port_is_that_of_a_node(
     set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], name: str, address: str
 ) -> None:
@@ -433,17 +472,22 @@ def test_without_a_terminal_only_a_local_cluster_is_changed(
     [
         ("kind-any", True),
         ("k3d-try", True),
-        ("minikube", True),
-        ("docker-desktop", True),
+        ("microk8s", True),
+        *((name, True) for name in DOCKERS),
         (REMOTE, False),
         ("kind", False),
         ("not-kind-any", False),
+        ("minikube", True),
         ("minikube-production", False),
+        ("colima.production", False),
         ("kubernetes-admin@kubernetes", False),
     ],
 )
-def test_a_cluster_is_local_by_the_name_that_a_local_tool_gives(name: str, local: bool) -> None:
-    assert (load_command(name) is not None) is local
+def test_a_cluster_is_local_by_the_name_that_a_local_tool_gives(
+    set_up: Callable[..., None], name: str, local: bool
+) -> None:
+    set_up(name)
+    assert (current_cluster().load is not None) is local
 
 
 @pytest.mark.parametrize(

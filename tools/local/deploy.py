@@ -10,16 +10,17 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
 from tools.command import FailedError, RefusedError, ask, do, overlay, require, require_docker
 from tools.images import Image, build, digest_of, images_of, revision
 from tools.local import context
-from tools.local.context import Cluster, confirm, current_cluster
+from tools.local.context import ARCHIVE, IMAGE, Cluster, confirm, current_cluster
 from tools.local.ports import answers
 from tools.local.url import front_services, is_exposed, port_forward, url_of
-from tools.manifests import Manifest
+from tools.manifests import Manifest, namespace_of
 from tools.render import render
 from tools.repository import REPOSITORY
 
@@ -45,9 +46,10 @@ def check_delivery(cluster: Cluster, registry: str) -> None:
     if registry:
         return
     if cluster.load is None:
+        docker = " or, in its settings, choose Docker to run its containers" if cluster.may_have_docker else ""
         raise RefusedError(
             f"the cluster of context '{cluster.context}' gets its images from a registry:"
-            f" name one that you may push to, as in REGISTRY={EXAMPLE}"
+            f" name one that you may push to, as in REGISTRY={EXAMPLE}{docker}"
         )
     if cluster.load:
         require(cluster.load[0], f"it brings images to the cluster '{cluster.context}'; install it, or name a REGISTRY")
@@ -88,8 +90,12 @@ def deliver(cluster: Cluster, reference: str, registry: str) -> str:
     if registry:
         do(["docker", "push", reference])
         return f"{reference}@{digest_of(reference)}"
-    if cluster.load:
-        do([*cluster.load, reference])
+    with TemporaryDirectory(prefix="deploy-") as directory:
+        words = {IMAGE: reference, ARCHIVE: f"{directory}/image.tar"}
+        if ARCHIVE in (cluster.load or []):
+            do(["docker", "save", "--output", words[ARCHIVE], reference])
+        if cluster.load:
+            do([words.get(word, word) for word in cluster.load])
     return reference
 
 
@@ -99,7 +105,7 @@ def wait_for(cluster: Cluster, deployment: Manifest) -> None:
     Raises:
         FailedError: if it does not; the pods' state, the warnings and the last log lines are shown first.
     """
-    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    name, namespace = deployment["metadata"]["name"], namespace_of(deployment)
     scoped = [*cluster.kubectl, "--namespace", namespace]
     try:
         do([*scoped, "rollout", "status", f"deployment/{name}", f"--timeout={ROLLOUT_SECONDS}s"])
@@ -150,7 +156,7 @@ def deploy(environment: str, assume_yes: bool) -> None:
     source = revision()
     references = [(image, f"{image.at(registry)}:sha-{source}") for image in images_of(manifests)]
     listed = "".join(f"\n  image      {reference}" for _, reference in references)
-    namespace = deployments[0]["metadata"]["namespace"]
+    namespace = namespace_of(deployments[0]) or "default"
     confirm(cluster, f"make deploy ENV={environment}{listed}\n  namespace  {namespace}", assume_yes)
     for image, reference in references:
         build(image, reference, source)

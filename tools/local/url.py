@@ -68,9 +68,10 @@ def url_of(cluster: Cluster, manifests: Sequence[Manifest]) -> str:
 def port_forward(cluster: Cluster, manifests: Sequence[Manifest]) -> str:
     """Return the command by which the front answers on this machine, whatever exposes it."""
     service = front_services(manifests)[0]
-    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    name, namespace = service["metadata"]["name"], namespace_of(service)
     ports = f"{PORTS['FRONT_PORT']}:{service['spec']['ports'][0]['port']}"
-    return f"kubectl --context {shlex.quote(cluster.context)} -n {namespace} port-forward service/{name} {ports}"
+    scope = f" -n {namespace}" if namespace else ""
+    return f"kubectl --context {shlex.quote(cluster.context)}{scope} port-forward service/{name} {ports}"
 
 
 def _hosts(manifests: Sequence[Manifest], services: Sequence[Manifest]) -> Iterator[str]:
@@ -117,7 +118,7 @@ def _addresses(cluster: Cluster, service: Manifest) -> Iterator[str]:
 
 def _live(cluster: Cluster, service: Manifest) -> Manifest:
     """Return a Service as the cluster has it; as the overlay has it, if it is not there."""
-    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    name, namespace = service["metadata"]["name"], namespace_of(service)
     found = ask(*cluster.kubectl, "-n", namespace, "get", "service", name, "--ignore-not-found", "-o", "json").stdout
     live: Manifest = json.loads(found) if found.strip() else service
     return live
@@ -132,7 +133,7 @@ def node_address(cluster: Cluster) -> str:
     """Return where the cluster's node ports are reached from here."""
     if given := os.environ.get("NODE_ADDRESS"):
         return given
-    if cluster.context.startswith("kind-") or cluster.context == "docker-desktop":
+    if cluster.context.startswith("kind-") or cluster.may_have_docker:
         return "localhost"
     path = "{.items[0].status.addresses[?(@.type=='%s')].address}"
     found = ask(*cluster.kubectl, "get", "nodes", "-o", f"jsonpath={path % 'ExternalIP'} {path % 'InternalIP'}")
