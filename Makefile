@@ -1,7 +1,20 @@
 # What one can do here; `make` alone lists it. Each target installs what it needs into .venv and .build.
-ENV ?= dev
-PYTEST := .venv/bin/pytest
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.build/bin:$(PATH)
+# Packages of another project would come before those of .venv.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONUTF8 := 1
+# Not its script in .venv/bin, as of no other package: scripts name the folder that .venv was made in.
+PYTEST := python -m pytest
+
+# What is asked for stands on make's command line; what a shell exports under such a name is meant for something else.
+quote = '$(subst ','\'',$(1))'
+given = $(if $(filter command,$(origin $(1))),$(if $($(1)),$(2)$(call quote,$($(1)))))
+ifneq ($(origin ENV),command line)
+exported := $(ENV)
+ENV = $(if $(exported),$(warning ENV=$(exported) is the shell's and not used here: say make $(MAKECMDGOALS) ENV=… for another environment than dev))dev
+endif
+unexport ENV
+options = $(if $(filter command,$(origin OPTIONS)),$(OPTIONS))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint check copies mutants e2e drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
@@ -11,7 +24,7 @@ help: ## list the targets
 
 run: ## serve API and page here, with the values of ENV (default: dev), without Docker or a cluster
 	@tools/setup.sh run
-	@python -m tools run $(ENV)
+	@python -m tools run $(call quote,$(ENV))
 
 # With CURRENT_DOCUMENTS=1, a PDF or a presentation of other sources is an error, not a note.
 test: ## run every check that needs no cluster
@@ -30,18 +43,18 @@ mutants: ## weaken NGINX's and gunicorn's settings one by one: a test must see e
 lint: ## run the linters alone
 	ruff check
 	ruff format --check
-	mypy
-	yamllint --strict .
+	python -m mypy
+	python -m yamllint --strict .
 	shellcheck .ci/run .ci/restart-runtime tools/*.sh tests/cluster/*.sh
 	hadolint src/api/Dockerfile src/front/Dockerfile
 	actionlint
 	zizmor --offline --persona pedantic --quiet .github
-	check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
-	check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
-	check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/incident.yml .github/ISSUE_TEMPLATE/change.yml
+	python -m check_jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	python -m check_jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	python -m check_jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/incident.yml .github/ISSUE_TEMPLATE/change.yml
 	@mkdir -p .build/rendered
 	@for overlay in deploy/overlays/*; do kubectl kustomize $$overlay > .build/rendered/$${overlay##*/}.yaml; done
-	checkov --config-file .checkov.yaml
+	python -m checkov.main --config-file .checkov.yaml
 	python -m tools check
 
 check: ## say what is wrong in the overlays, with file and line, without a cluster
@@ -74,39 +87,36 @@ bench-recette: ## find the highest rate that recette holds on the cluster of the
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools deploy $(ENV)
+	@python -m tools deploy $(call quote,$(ENV))
 
 undeploy: ## take ENV off the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools undeploy $(ENV)
+	@python -m tools undeploy $(call quote,$(ENV))
 
 url: ## print how the front of ENV is reached on the cluster of the current context
 	@tools/setup.sh deploy
-	@python -m tools url $(ENV)
+	@python -m tools url $(call quote,$(ENV))
 
 diff: ## say what the files here change, and what follows: [REF=main] [OPTIONS=--live|--markdown|--json]
 	@tools/setup.sh deploy
-	@python -m tools diff $(REF) $(OPTIONS) || test $$? = 1 -o $$? = 141  # 1: something changes; 141: `| head`
+	@python -m tools diff $(call given,REF) $(options) || test $$? = 1 -o $$? = 141  # 1: something changes; 141: `| head`
 
 promote: ## set an image of what Argo CD follows: IMAGE=api DIGEST=sha256:… [SOURCE=commit] [ENV=…, if it follows several]
 	@tools/setup.sh deploy
-	@python -m tools promote "$(IMAGE)" "$(DIGEST)" $(if $(SOURCE),"$(SOURCE)") $(if $(findstring command,$(origin ENV)),--environment "$(ENV)")
+	@python -m tools promote $(call quote,$(IMAGE)) $(call quote,$(DIGEST)) $(call given,SOURCE) $(call given,ENV,--environment=)
 
-# Of the command line alone: a REGISTRY that the shell exports is that of `make deploy` and of the tests.
-given = $(if $(filter command,$(origin $(1))),$(2))
 adopt: ## give this copy its names: OWNER=acme REPOSITORY=acme/site [REGISTRY=host] [PRODUCT=acme] [ENVIRONMENTS="dev=essai"]
 	@tools/setup.sh adopt
-	@python -m tools adopt $(call given,OWNER,--owner="$(OWNER)") $(call given,REPOSITORY,--repository="$(REPOSITORY)") \
-	  $(call given,REGISTRY,--registry="$(REGISTRY)") $(call given,PRODUCT,--product="$(PRODUCT)") \
-	  $(foreach one,$(ENVIRONMENTS),--environment="$(one)")
+	@python -m tools adopt $(call given,OWNER,--owner=) $(call given,REPOSITORY,--repository=) $(call given,REGISTRY,--registry=) \
+	  $(call given,PRODUCT,--product=) $(foreach one,$(ENVIRONMENTS),--environment=$(call quote,$(one)))
 
 new-environment: ## add an environment: NAME=preprod FROM=recette [NODE_PORT=30082] [OPTIONS=--no-argocd]
 	@tools/setup.sh check
-	@python -m tools new-environment "$(NAME)" --from "$(FROM)" $(if $(NODE_PORT),--node-port "$(NODE_PORT)") $(OPTIONS)
+	@python -m tools new-environment $(call quote,$(NAME)) --from $(call quote,$(FROM)) $(call given,NODE_PORT,--node-port=) $(options)
 
 cluster: ## make a local cluster with kind: [KUBERNETES=1.36.1], one of the versions that kind has images of
 	@tools/setup.sh cluster
-	@python -m tools cluster $(KUBERNETES)
+	@python -m tools cluster $(call given,KUBERNETES)
 
 pages: ## write what README and docs/ take from manifests and from measured figures
 	@tools/setup.sh check

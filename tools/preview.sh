@@ -3,6 +3,7 @@
 #   tools/preview.sh [REF] (default: origin/main), to compare with; the text as a comment goes to .build/preview.md
 # RUN, in the environment, is the address of what has all of it, where a comment cannot.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "$0")/.."
 comment=.build/preview.md
 mkdir -p "${comment%/*}"

@@ -4,9 +4,15 @@
 # Python packages go to .venv, the programs it builds or unpacks to .build/bin; only what apt has (Chromium, LibreOffice, hunspell, npm, wrk)
 # is installed into the system.
 set -euo pipefail
+# What a shell may export for other work: a `cd` elsewhere, other packages, packages elsewhere.
+unset CDPATH PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
+export PIP_USER=0
 cd "$(dirname "$0")/.."
 bin=.build/bin
 python=${PYTHON:-python3}
+
+# Which the variable PATH cannot hold.
+case $PWD in *:*) printf 'setup: error: rename the folder %s: its path has a colon\n' "$PWD" >&2; exit 1 ;; esac
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
@@ -43,8 +49,15 @@ unpack_nginx() {
   "$bin/nginx" -v 2>/dev/null || die "NGINX does not start here: install it with 'sudo apt-get install nginx-light', then run this again"
 }
 
+# An upgrade of the system's Python leaves packages behind that the new one does not look for.
+venv_is_whole() { .venv/bin/python -c 'import os, site, sys; sys.exit(not os.path.isdir(site.getsitepackages()[0]))' 2>/dev/null; }
+
 make_venv() {
-  [ -x .venv/bin/python ] && return
+  ! venv_is_whole || return 0
+  if [ -e .venv ] || [ -L .venv ]; then
+    say "making .venv anew: its Python is gone or was upgraded"
+    rm -rf .venv
+  fi
   "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed: name one with PYTHON=…"
   "$python" -c 'import ensurepip' 2>/dev/null || apt_install ensurepip python3-venv
   "$python" -m venv .venv
@@ -77,7 +90,7 @@ build_go_tool() {
   [ "$stamp" -nt "$module/go.sum" ] && return
   say "building $1"
   mkdir -p "$bin"
-  GOBIN=$PWD/$bin GOFLAGS=-mod=readonly CGO_ENABLED=0 .venv/bin/go -C "$module" install "$1"
+  GOBIN=$PWD/$bin GOFLAGS=-mod=readonly CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" install "$1"
   touch "$stamp"
 }
 

@@ -2,6 +2,7 @@
 # Prepares Argo CD for the tests on the cluster of KUBECONFIG: installs it where there is none, as
 # docs/runbooks/installer-argo-cd.md does, and has it look at Git every five seconds and tell an error of rendering soon.
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "$0")/../.."
 PATH=$PWD/.venv/bin:$PATH
 version=v3.5.7

@@ -5,6 +5,7 @@
 set -uo pipefail # and no -e: what one command cannot tell, the next may
 [ $# = 1 ] || { echo "usage: tests/cluster/diagnose.sh DIRECTORY" >&2; exit 2; }
 mkdir -p "$1" || exit 1
+unset CDPATH
 into=$(cd "$1" && pwd)
 cd "$(dirname "$0")/../.." || exit 1
 PATH=$PWD/.venv/bin:$PATH

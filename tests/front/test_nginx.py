@@ -343,7 +343,7 @@ def test_big_answer_is_not_spooled_to_disk(staged: Front, script: ScriptedApi) -
 
 def test_nginx_writes_under_its_prefix_alone(staged: Front) -> None:
     staged.get("/healthz")
-    given = {"config", "conf.d", "nginx.conf", "log"}
+    given = {"config", "conf.d", "html", "nginx.conf", "log"}
     written = {path.name for path in staged.log.parent.iterdir()} - given
     assert written == {"nginx.pid", "client_temp", "proxy_temp", "fastcgi_temp", "uwsgi_temp", "scgi_temp"}
 
@@ -556,8 +556,8 @@ def wait_until_refused(running: Front) -> None:
 
 
 def test_configuration_is_valid_and_lint_finds_nothing(tmp_path: Path) -> None:
-    command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=1, config_dir=tmp_path)
-    subprocess.run([*command, "-t", "-q"], check=True)
+    command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=1)
+    subprocess.run([*command, "-t", "-q"], cwd=tmp_path, check=True)
     # proxy_pass_normalized warns of encoded slashes in a path, which NGINX decodes: no path of the API holds one.
     gixy = [f"{VENV_BIN}/gixy", "--skips", "proxy_pass_normalized", f"{tmp_path}/nginx.conf"]
     lint = subprocess.run(gixy, capture_output=True, text=True, check=False)

@@ -67,22 +67,22 @@ def test_rendering_leaves_the_variables_of_nginx() -> None:
 def test_missing_nginx_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(front.FrontError, match=r"'nginx' is missing: run 'tools/setup\.sh run'"):
-        front.prepare(tmp_path, api_server="127.0.0.1:1", port=1, config_dir=tmp_path)
+        front.prepare(tmp_path, api_server="127.0.0.1:1", port=1)
 
 
 def test_taken_port_ends_the_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=port, config_dir=tmp_path)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=port)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10)
     assert done.returncode == 1
     assert "Address already in use" in done.stderr
 
 
 def test_unrendered_template_stops_nginx(tmp_path: Path) -> None:
     """Better no server than one that serves nothing."""
-    command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=1, config_dir=tmp_path)
+    command = front.prepare(tmp_path, api_server="127.0.0.1:1", port=1)
     (tmp_path / "conf.d" / "default.conf").unlink()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=10)
     assert done.returncode == 1
     assert "conf.d/default.conf" in done.stderr

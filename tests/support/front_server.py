@@ -73,9 +73,9 @@ def running_front(directory: Path, api_server: str) -> Iterator[Front]:
     config = directory / "config" / "config.json"
     config.write_text(json.dumps(CONFIGURATION))
     port = free_port()
-    command = front.prepare(directory, api_server=api_server, port=port, config_dir=config.parent)
+    command = front.prepare(directory, api_server=api_server, port=port)
     url = f"http://127.0.0.1:{port}"
-    with running(command, directory / "log") as nginx:
+    with running(command, directory / "log", directory=directory) as nginx:
         nginx.wait_until(lambda: answers(f"{url}/healthz"), READY_SECONDS)
         yield Front(url, port, config, directory / "log", nginx.process)
 

@@ -123,9 +123,9 @@ def test_a_kind_cluster_gets_the_images_and_the_overlay(
         f"{kubectl} apply --kustomize {REPOSITORY}/.build/deploy/{ENVIRONMENT}",
         *(f"{kubectl} --namespace {NAMESPACE} rollout status deployment/{name} --timeout=180s" for name in deployments),
     ]
-    assert asked_urls == ["http://localhost:31234/"]
+    assert asked_urls == ["http://127.0.0.1:31234/"]
     said = capfd.readouterr().out
-    for part in ("kind-any", SERVER, NAMESPACE, *names, "Ready: http://localhost:31234/"):
+    for part in ("kind-any", SERVER, NAMESPACE, *names, "Ready: http://127.0.0.1:31234/"):
         assert part in said
 
 
@@ -348,13 +348,13 @@ def test_an_address_that_does_not_answer_is_told(
     monkeypatch.setattr(deploy, "answers", lambda _url: False)
     assert status("deploy", ENVIRONMENT) == 0
     said = capfd.readouterr().out
-    assert "http://localhost:31234/ does not answer here" in said
+    assert "http://127.0.0.1:31234/ does not answer here" in said
     assert "port-forward service/" in said
     assert "Ready" not in said
 
 
 @pytest.mark.parametrize(
-    ("name", "address"), [("minikube", "192.0.2.8"), *((name, "localhost") for name in ("kind-any", *DOCKERS))]
+    ("name", "address"), [("minikube", "192.0.2.8"), *((name, "127.0.0.1") for name in ("kind-any", *DOCKERS))]
 )
 def test_the_address_of_a_node_port_is_that_of_a_node(
     set_up: Callable[..., None], capfd: pytest.CaptureFixture[str], name: str, address: str

@@ -35,7 +35,7 @@ class Run(Program):
 
     def __init__(self, repository: Path, output: Path, environment: str, ports: dict[str, int]) -> None:
         self.ports = ports
-        self.api, self.front, self.metrics = (f"http://localhost:{port}" for port in ports.values())
+        self.api, self.front, self.metrics = (f"http://127.0.0.1:{port}" for port in ports.values())
         # What a shell may hold must not count: a pod has none of it.
         shell = {"APP_ENV": "production", "GUNICORN_CMD_ARGS": "--workers=7"}
         super().__init__(
@@ -90,7 +90,8 @@ def assert_all_is_gone(run: Run) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, copy_repository: Callable[[Path], Path]) -> Path:
-    return copy_repository(tmp_path / "repository")
+    # In a folder of a name that a shell, NGINX and Python's own scripts might read as more than a name.
+    return copy_repository(tmp_path / """the user's "own" $HOME""")
 
 
 @contextmanager
@@ -116,6 +117,18 @@ def test_both_serve_with_the_values_of_the_overlay(repository: Path, environment
         request = r"\d\d:\d\d:\d\d INFO GET {} 200 [\d.]+ ms \([\w-]+\)$"
         run.wait_for(f"^front \\| {request.format('/config.json')}")
         run.wait_for(f"^api   \\| {request.format('/version')}")
+
+
+def test_what_listens_at_the_other_localhost_is_not_met(repository: Path) -> None:
+    with ExitStack() as stack:
+        run = stack.enter_context(started(repository))
+        try:
+            stack.enter_context(socket.create_server(("::1", run.ports["FRONT_PORT"]), family=socket.AF_INET6))
+        except OSError as error:
+            pytest.skip(f"this machine has no IPv6: {error}")
+        run.ready()
+        (page,) = re.findall(r"(\S+)  the page", run.output())
+        assert get(page) == (repository / "src/front/site/index.html").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

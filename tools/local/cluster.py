@@ -15,7 +15,7 @@ CONFIG = REPOSITORY / "tools" / "local" / "kind.yaml"
 NODE_IMAGE = "kindest/node"
 REGISTRY_IMAGE = "registry:3"
 REGISTRY_PORT = 5001  # not 5000, which macOS keeps for itself
-PUSHED = f"localhost:{REGISTRY_PORT}"  # by which name this machine pushes there
+PUSHED = f"127.0.0.1:{REGISTRY_PORT}"  # where this machine pushes; at ::1, which is localhost too, another may listen
 READY = """
 Ready: make deploy ENV={environment}
 

@@ -40,42 +40,35 @@ def render(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\$\{([A-Z_]+)\}", lambda match: values[match[1]], template)
 
 
-def prepare(into: Path, *, api_server: str, port: int, config_dir: Path) -> list[str]:
+def prepare(into: Path, *, api_server: str, port: int) -> list[str]:
     """Write the configuration of a front on 127.0.0.1.
 
     Args:
-        into: An existing directory, NGINX's prefix: it gets the configuration, the pid and the temporary files.
+        into: An existing directory, NGINX's prefix: it gets the configuration, the pid and the temporary files. Its
+            `config/config.json` NGINX reads at each request.
         api_server: Where the API is, as the arguments of NGINX's upstream `server`, such as `127.0.0.1:8080`.
         port: The TCP port to listen on.
-        config_dir: The directory that holds `config.json`; NGINX reads it at each request.
 
     Returns:
-        The command that runs NGINX in the foreground, logging to standard output and error; SIGQUIT stops it gently.
+        The command that, in that directory, runs NGINX in the foreground, logging to standard output and error; SIGQUIT
+        stops it gently.
 
     Raises:
         FrontError: if there is no NGINX.
     """
     values = {
         "API_SERVER": api_server,
-        "CONFIG_DIR": os.fspath(config_dir.resolve()),
+        "CONFIG_DIR": "config",
         "FRONT_LISTEN": f"127.0.0.1:{port}",
         "NGINX_LOCAL_RESOLVERS": "127.0.0.1",  # must be an address, but is never asked: `api_server` is one already
-        "SITE_ROOT": os.fspath(SITE),
+        "SITE_ROOT": "html",
     }
-    prefix = into.resolve()
-    (prefix / "conf.d").mkdir(exist_ok=True)
-    (prefix / "conf.d" / "default.conf").write_text(render(TEMPLATE.read_text(), values))
-    shutil.copyfile(MAIN, prefix / "nginx.conf")
+    # Every path that NGINX is told is relative: it would take a dollar sign in one for a variable's.
+    (into / "html").unlink(missing_ok=True)
+    (into / "html").symlink_to(SITE)
+    (into / "conf.d").mkdir(exist_ok=True)
+    (into / "conf.d" / "default.conf").write_text(render(TEMPLATE.read_text(), values))
+    shutil.copyfile(MAIN, into / "nginx.conf")
     # Started by root, NGINX would hand its work to `nobody`, who may read neither a home directory nor a private /tmp.
     user = " user root;" if os.geteuid() == 0 else ""
-    return [
-        nginx(),
-        "-p",
-        os.fspath(prefix),
-        "-c",
-        os.fspath(prefix / "nginx.conf"),
-        "-e",
-        "stderr",
-        "-g",
-        f"daemon off;{user}",
-    ]
+    return [nginx(), "-p", ".", "-c", "nginx.conf", "-e", "stderr", "-g", f"daemon off;{user}"]

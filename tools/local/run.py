@@ -27,7 +27,7 @@ from tools.local.log_lines import readable
 from tools.local.ports import answers
 from tools.manifests import Manifest
 from tools.render import render
-from tools.repository import REPOSITORY, VENV_BIN
+from tools.repository import REPOSITORY
 
 API = REPOSITORY / "src" / "api"
 # Not 9100, as in a pod: on a machine that is monitored, Prometheus' node exporter has that one.
@@ -197,7 +197,7 @@ def prepare_api(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Comm
         "METRICS_PORT": str(ports["METRICS_PORT"]),
         "BIND_ADDRESS": "127.0.0.1",
     }
-    return Command("api", [str(VENV_BIN / "gunicorn")], environment, API, sources=API)
+    return Command("api", [sys.executable, "-m", "gunicorn"], environment, API, sources=API)
 
 
 def prepare_front(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Command:
@@ -213,7 +213,7 @@ def prepare_front(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Co
         (config / name).write_text(content)
     server = f"127.0.0.1:{ports['API_PORT']}"
     try:
-        line = front.prepare(directory, api_server=server, port=ports["FRONT_PORT"], config_dir=config)
+        line = front.prepare(directory, api_server=server, port=ports["FRONT_PORT"])
     except front.FrontError as error:
         raise RefusedError(str(error)) from error
     return Command("front", line, {"PATH": os.environ["PATH"]}, directory)
@@ -246,7 +246,7 @@ def run(environment: str) -> None:
     ports = read_ports(os.environ)
     manifests = render(directory)
     commands = [prepare_api(manifests, ports), prepare_front(manifests, ports)]
-    api, page, metrics = (f"http://localhost:{port}" for port in ports.values())
+    api, page, metrics = (f"http://127.0.0.1:{port}" for port in ports.values())
     stop = StopRequest()
     children: list[Child] = []
     try:

@@ -134,11 +134,11 @@ def node_address(cluster: Cluster) -> str:
     if given := os.environ.get("NODE_ADDRESS"):
         return given
     if cluster.context.startswith("kind-") or cluster.may_have_docker:
-        return "localhost"
+        return "127.0.0.1"
     path = "{.items[0].status.addresses[?(@.type=='%s')].address}"
     found = ask(*cluster.kubectl, "get", "nodes", "-o", f"jsonpath={path % 'ExternalIP'} {path % 'InternalIP'}")
     # Whoever may not list the nodes is told how else to reach the front.
-    return (found.stdout.split() or ["localhost"])[0]
+    return (found.stdout.split() or ["127.0.0.1"])[0]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
