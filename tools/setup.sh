@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
-#   tools/setup.sh run|deploy|check|adopt|docs|test|bench|bench-recette|cluster|e2e
+#   tools/setup.sh run|deploy|check|adopt|dryrun|docs|test|bench|bench-recette|cluster|e2e
 # Python packages go to .venv, the programs it builds or unpacks to .build/bin; only what apt has (Chromium, LibreOffice, hunspell, npm, wrk)
 # is installed into the system.
 set -euo pipefail
@@ -87,12 +87,15 @@ install_mermaid() {
 # everyone builds it alike.
 build_go_tool() {
   local stamp=.build/${1//\//-}.built module=${2:-tools}
-  [ "$stamp" -nt "$module/go.sum" ] && return
+  [ -e "$stamp" ] && [ -z "$(find "$module" -maxdepth 1 \( -name 'go.*' -o -name '*.go' \) -newer "$stamp")" ] && return
   say "building $1"
   mkdir -p "$bin"
-  GOBIN=$PWD/$bin GOFLAGS=-mod=readonly CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" install "$1"
+  GOBIN=$PWD/$bin GOFLAGS='-mod=readonly -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" install "$1"
   touch "$stamp"
 }
+
+# The API server's own code, which says what a cluster would: minutes the first time.
+build_dryrun() { build_go_tool datapress/dryrun tools/dryrun; }
 
 what=${1:-}
 case $what in
@@ -100,18 +103,19 @@ case $what in
   deploy) make_venv; install_python run ;;
   check) make_venv; install_python check ;;
   adopt) make_venv; install_python test ;;
+  dryrun) make_venv; install_python go; build_dryrun ;;
   docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
     apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress
     make_venv; install_python documents; install_mermaid ;;
   test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
     make_venv; install_python test
-    build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint ;;
+    build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint; build_dryrun ;;
   bench-recette) make_venv; install_python run; install_python go; build_go_tool github.com/tsenart/vegeta/v12 ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python bench ;;
   cluster) make_venv; install_python run; install_python go; build_go_tool sigs.k8s.io/kind ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
-  *) printf 'usage: tools/setup.sh run|deploy|check|adopt|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
+  *) printf 'usage: tools/setup.sh run|deploy|check|adopt|dryrun|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac

@@ -1,0 +1,153 @@
+"""What a Kubernetes API server would say of manifests, by its own code and without a server: the Go program here."""
+
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tools.manifests import FieldPath, Manifest
+from tools.repository import REPOSITORY
+
+PROGRAM = REPOSITORY / ".build" / "bin" / "dryrun"
+HOW = "tools/setup.sh dryrun"
+
+
+class NotBuiltError(Exception):
+    """The program is not there; the message says how to build it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An error with which the API server refuses an object, or a warning.
+
+    Attributes:
+        by: decoding, validation, warning, pod-security or policy
+        reason: the API server's word for its sort, as FieldValueInvalid; the name of a policy
+        field: where, as the API server writes it; empty if it does not say
+        message: what it says
+        known: the fields that there are in place of an unknown one
+    """
+
+    by: str
+    message: str
+    reason: str = ""
+    field: str = ""
+    known: tuple[str, ...] = ()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the object is refused."""
+        return self.by != "warning"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API server would make of an object.
+
+    Attributes:
+        known: whether it serves this kind
+        findings: what it refuses, and what it warns of
+        stored: the object with its defaults; None if it cannot be decoded
+        former: the same of what the cluster has under its name; None if the object is new
+        unchanged: whether both mean the same
+        pods_unchanged: whether their pods do, so that none restarts
+    """
+
+    known: bool
+    findings: tuple[Finding, ...]
+    stored: Manifest | None
+    former: Manifest | None
+    unchanged: bool
+    pods_unchanged: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one cluster.
+
+    Attributes:
+        objects: what would be sent to it
+        present: what it has: what is sent under the same name is an update; namespaces, policies and definitions count
+    """
+
+    objects: Sequence[Manifest]
+    present: Sequence[Manifest] = ()
+
+    def line(self) -> str:
+        """Return it as the program reads it; YAML's dates are text to Kubernetes."""
+        return json.dumps({"objects": list(self.objects), "present": list(self.present)}, default=str)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the program said.
+
+    Attributes:
+        kubernetes: the version for which it speaks, as v1.34.4
+        answers: those to each request, one for each object
+    """
+
+    kubernetes: str
+    answers: list[list[Answer]]
+
+
+def ask(requests: Sequence[Request]) -> Said:
+    """Return what the API server would say.
+
+    Raises:
+        NotBuiltError: if the program is not there.
+        RuntimeError: if it fails.
+    """
+    if not PROGRAM.exists():
+        raise NotBuiltError(f"{PROGRAM.relative_to(REPOSITORY)} is not built: run '{HOW}'")
+    lines = "\n".join(request.line() for request in requests)
+    done = subprocess.run([PROGRAM], input=lines, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    first, *rest = map(json.loads, done.stdout.splitlines())
+    return Said(first["kubernetes"], [[_answer(one) for one in answers] for answers in rest])
+
+
+def _answer(said: dict[str, Any]) -> Answer:
+    findings = (Finding(**one | {"known": tuple(one.get("known", ()))}) for one in said["findings"])
+    return Answer(
+        said["known"],
+        tuple(findings),
+        said.get("stored"),
+        said.get("former"),
+        said.get("unchanged", False),
+        said.get("podsUnchanged", False),
+    )
+
+
+def path_of(finding: Finding, manifest: Manifest) -> FieldPath:
+    """Return the path of the field that a finding is about; empty if it names none.
+
+    The API server leaves out the metadata of a template; an unknown field, and that of a warning, are in the message.
+    """
+    named = re.match(r'(?:unknown field "(.+)"$|([\w.]+(?:\[[^\]]*\][\w.]*)*): )', finding.message)
+    said = finding.field or (named and (named[1] or named[2])) or ""
+    path: list[str | int] = []
+    value: Any = manifest
+    for bracket, name in re.findall(r"\[([^\]]+)\]|([^.\[\]]+)", said):
+        step = int(bracket) if bracket.isdigit() and not isinstance(value, dict) else bracket or name
+        if isinstance(value, dict) and step not in value and step in (value.get("metadata") or {}):
+            path.append("metadata")
+            value = value["metadata"]
+        path.append(step)
+        value = value[step] if _has(value, step) else None
+    return (*path, *_named(value, finding.message))
+
+
+def _named(value: Any, message: str) -> FieldPath:
+    """Return which entry of a mapping a message quotes, if that says more than the field."""
+    quoted = re.match(r'Invalid value: "(.*?)":', message)
+    if not quoted or not isinstance(value, dict):
+        return ()
+    return next(((key,) for key, one in value.items() if quoted[1] in (key, str(one))), ())
+
+
+def _has(value: Any, step: str | int) -> bool:
+    return step in value if isinstance(value, dict) else isinstance(step, int) and step < len(value or [])

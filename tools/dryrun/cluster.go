@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	_ "unsafe" // for go:linkname
+
+	core "k8s.io/api/core/v1"
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/matching"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	listers "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	services "k8s.io/kubernetes/pkg/registry/core/service/storage"
+	podsecurity "k8s.io/pod-security-admission/api"
+	podsecuritypolicy "k8s.io/pod-security-admission/policy"
+)
+
+// cluster is what decides about an object besides the object itself.
+type cluster struct {
+	namespaces  cache.Indexer
+	lister      listers.NamespaceLister
+	definitions map[schema.GroupKind]*apiextensions.CustomResourceDefinition
+	policies    []validating.PolicyHook
+	created     map[string]runtime.Object
+	services    *services.REST
+	dispatcher  generic.Dispatcher[validating.PolicyHook]
+	podSecurity podsecuritypolicy.Evaluator
+}
+
+// newCluster makes one that has what is present, and what is asked about as far as it decides about others.
+func newCluster(asked request) (*cluster, error) {
+	evaluator, err := newEvaluator()
+	if err != nil {
+		return nil, err
+	}
+	services, err := newServices()
+	if err != nil {
+		return nil, err
+	}
+	made := &cluster{
+		namespaces:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{}),
+		definitions: map[schema.GroupKind]*apiextensions.CustomResourceDefinition{},
+		created:     map[string]runtime.Object{},
+		podSecurity: evaluator,
+		services:    services,
+	}
+	made.lister = listers.NewNamespaceLister(made.namespaces)
+	matcher := generic.NewPolicyMatcher(matching.NewMatcher(made.lister, nil))
+	made.dispatcher = validating.NewDispatcher(authorizerfactory.NewAlwaysAllowAuthorizer(), matcher)
+	var deciding []runtime.Object
+	for _, data := range slices.Concat(asked.Present, asked.Objects) {
+		if object := made.deciding(data); object != nil {
+			deciding = append(deciding, object)
+		}
+	}
+	if err := made.add(deciding); err != nil {
+		return nil, err
+	}
+	for _, data := range asked.Present {
+		made.have(data)
+	}
+	return made, nil
+}
+
+// newEvaluator is of Pod Security: from Kubernetes 1.35 on it takes another version to imitate, of which none is wanted.
+func newEvaluator() (podsecuritypolicy.Evaluator, error) {
+	of := reflect.ValueOf(podsecuritypolicy.NewEvaluator)
+	arguments := []reflect.Value{reflect.ValueOf(podsecuritypolicy.DefaultChecks())}
+	for i := 1; i < of.Type().NumIn(); i++ {
+		arguments = append(arguments, reflect.Zero(of.Type().In(i)))
+	}
+	made := of.Call(arguments)
+	err, _ := made[1].Interface().(error)
+	evaluator, _ := made[0].Interface().(podsecuritypolicy.Evaluator)
+	return evaluator, err
+}
+
+// add takes what decides about other objects; the later of one name counts.
+func (c *cluster) add(deciding []runtime.Object) error {
+	policies := map[string]*validating.Policy{}
+	bindings := map[string]map[string]*validating.PolicyBinding{}
+	for _, object := range deciding {
+		switch object := object.(type) {
+		case *core.Namespace:
+			if err := c.namespaces.Add(object); err != nil {
+				return err
+			}
+		case *apiextensions.CustomResourceDefinition:
+			c.definitions[schema.GroupKind{Group: object.Spec.Group, Kind: object.Spec.Names.Kind}] = object
+		case *validating.Policy:
+			policies[object.Name] = object
+		case *validating.PolicyBinding:
+			if bindings[object.Spec.PolicyName] == nil {
+				bindings[object.Spec.PolicyName] = map[string]*validating.PolicyBinding{}
+			}
+			bindings[object.Spec.PolicyName][object.Name] = object
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(policies)) {
+		c.policies = append(c.policies, validating.PolicyHook{
+			Policy: policies[name], Bindings: slices.Collect(maps.Values(bindings[name])), Evaluator: compilePolicy(policies[name]),
+		})
+	}
+	return nil
+}
+
+// have creates what is present.
+func (c *cluster) have(data []byte) {
+	kind, ok := c.kindOf(data)
+	if !ok {
+		return
+	}
+	if object, _ := kind.decode(data); object != nil {
+		// What it refuses today, it may have taken in another version.
+		_ = c.create(kind.context(object, &answer{}), kind, object)
+		accessor(object).SetResourceVersion("1")
+		c.created[kind.key(object)] = object
+	}
+}
+
+// compilePolicy is how the API server compiles a policy: the parts that it puts together differ from one version to the next.
+//
+//go:linkname compilePolicy k8s.io/apiserver/pkg/admission/plugin/policy/validating.compilePolicy
+func compilePolicy(*validating.Policy) validating.Validator
+
+// deciding gives an object as clients see it if it is of a kind that decides about others.
+func (c *cluster) deciding(data []byte) runtime.Object {
+	kind, ok := c.kindOf(data)
+	if !ok || !slices.Contains(decidingKinds, kind.gvk.Kind) {
+		return nil
+	}
+	object, _ := kind.decode(data)
+	if object == nil {
+		return nil
+	}
+	// A namespace gets its name as a label.
+	kind.PrepareForCreate(kind.context(object, &answer{}), object)
+	external, _ := kind.external(object)
+	return external
+}
+
+var decidingKinds = []string{"Namespace", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+// kindOf gives the kind of an object, if the cluster serves it.
+func (c *cluster) kindOf(data []byte) (kind, bool) {
+	var named struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if json.Unmarshal(data, &named) != nil {
+		return kind{}, false
+	}
+	gvk := schema.FromAPIVersionAndKind(named.APIVersion, named.Kind)
+	if of, ok := strategies[gvk]; ok {
+		return builtIn(gvk, of), true
+	}
+	if definition, ok := c.definitions[gvk.GroupKind()]; ok {
+		return custom(gvk, definition)
+	}
+	return kind{}, false
+}
+
+// attributes are what admission sees of a request.
+func (k kind) attributes(object, former runtime.Object) admission.Attributes {
+	operation := admission.Create
+	if former != nil {
+		operation = admission.Update
+	}
+	of := accessor(object)
+	return admission.NewAttributesRecord(
+		object, former, k.gvk, of.GetNamespace(), of.GetName(), k.resource, "", operation, nil, true, &user.DefaultInfo{},
+	)
+}
+
+// admit says what Pod Security and the policies refuse.
+func (c *cluster) admit(ctx context.Context, attributes admission.Attributes, external runtime.Object) []finding {
+	found := c.podSecurityFindings(external)
+	if name := attributes.GetNamespace(); name != "" {
+		if _, err := c.lister.Get(name); err != nil {
+			// The policies ask for its labels. It has only that which Kubernetes gives, as far as is known here.
+			namespace := core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{core.LabelMetadataName: name}}}
+			_ = c.namespaces.Add(&namespace)
+		}
+	}
+	for _, policy := range c.policies {
+		if policy.Policy.Spec.ParamKind != nil {
+			found = append(found, finding{By: "warning", Reason: policy.Policy.Name, Message: "the parameters of this policy are not known here"})
+			continue
+		}
+		err := c.dispatcher.Dispatch(ctx, attributes, admission.NewObjectInterfacesFromScheme(legacyscheme.Scheme), []validating.PolicyHook{policy})
+		if err != nil {
+			found = append(found, finding{By: "policy", Reason: policy.Policy.Name, Message: err.Error()})
+		}
+	}
+	return found
+}
+
+// podSecurityFindings are those at the level that an object's namespace enforces; the API server finds them when the pods are made.
+func (c *cluster) podSecurityFindings(external runtime.Object) []finding {
+	pod := podOf(external)
+	if pod == nil {
+		return nil
+	}
+	namespace, err := c.lister.Get(accessor(external).GetNamespace())
+	if err != nil {
+		return nil
+	}
+	privileged := podsecurity.LevelVersion{Level: podsecurity.LevelPrivileged, Version: podsecurity.LatestVersion()}
+	defaults := podsecurity.Policy{Enforce: privileged, Audit: privileged, Warn: privileged}
+	wanted, _ := podsecurity.PolicyToEvaluate(namespace.Labels, defaults)
+	var found []finding
+	for _, result := range c.podSecurity.EvaluatePod(wanted.Enforce, &pod.ObjectMeta, &pod.Spec) {
+		if !result.Allowed {
+			message := fmt.Sprintf("violates PodSecurity %q: %s (%s)", wanted.Enforce, result.ForbiddenReason, result.ForbiddenDetail)
+			found = append(found, finding{By: "pod-security", Reason: result.ForbiddenReason, Message: message})
+		}
+	}
+	return found
+}

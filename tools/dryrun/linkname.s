@@ -1,0 +1,1 @@
+// Lets cluster.go declare a function that another package has.
