@@ -16,7 +16,7 @@ from tests.support.clones import change_banner
 from tests.support.product import API, BY_HAND, DEPLOYMENTS, FRONT, NODE_PORTS, PREFIX, container_of, image, namespace
 from tools.diff.changes import identity
 from tools.diff.consequences import Consequence, consequences
-from tools.diff.rules import Situation
+from tools.diff.stored import stored
 from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import OVERLAYS
@@ -386,4 +386,5 @@ ROUNDS: list[list[Case]] = [
 
 
 def predict(before: Sequence[Manifest], after: Sequence[Manifest]) -> list[Consequence]:
-    return consequences(Situation(before, after))
+    (found,) = stored([(before, after)])
+    return consequences(found.situation(None))

@@ -19,12 +19,13 @@ from tests.support.git import git
 from tests.support.product import API, BY_HAND, FOLLOWED, FRONT, PREFIX, configuration, namespace, path, rendered
 from tools import diff
 from tools.command import Parser
-from tools.diff.changes import compare
+from tools.diff.changes import Change, compare
 from tools.diff.consequences import Consequence, consequences
 from tools.diff.live import bare
 from tools.diff.report import Difference, Report, markdown
 from tools.diff.rollout import rollout
 from tools.diff.rules import FIELD_RULES, MADE_ANEW, NOT_PERMITTED, OBJECT_RULES, Effect, Situation
+from tools.diff.stored import stored
 from tools.manifests import Manifest, without_hash
 from tools.repository import REPOSITORY, environments
 
@@ -294,8 +295,11 @@ def test_nothing_else_follows_from_what_is_refused() -> None:
     other = deployment(container(image="a:2"), replicas=2)
     other["spec"]["selector"] = {"matchLabels": {"c": "d"}}
     other["spec"]["template"]["metadata"]["labels"] = {"c": "d"}
-    found = consequences(Situation([deployment()], [other]))
-    assert [(one.effect, one.rule) for one in found] == [("refused", "selector")]
+    (refusal,) = predict([deployment()], [other])
+    assert (refusal.effect, refusal.text) == (
+        "refused",
+        'Kubernetes refuses it: spec.selector: Invalid value: {"matchLabels":{"c":"d"}}: field is immutable',
+    )
 
 
 def test_the_comment_of_a_pull_request(clone: Path, run: Callable[..., str]) -> None:
@@ -323,6 +327,12 @@ def deployment(pod: dict[str, Any] | None = None, **spec: Any) -> Manifest:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "namespace": "n"}, "spec": body}
 
 
+def compared(before: Manifest, after: Manifest) -> list[Change]:
+    """What differs once the API server has both."""
+    (found,) = stored([([before], [after])])
+    return found.situation(None).changes
+
+
 def container(**fields: Any) -> dict[str, Any]:
     return {"containers": [{**POD["containers"][0], **fields}]}
 
@@ -344,17 +354,24 @@ def container(**fields: Any) -> dict[str, Any]:
     ],
 )
 def test_a_field_is_named_and_a_default_is_none(after: dict[str, Any], paths: list[str]) -> None:
-    changes = compare([deployment()], [deployment(after)])
+    changes = compared(deployment(), deployment(after))
     assert [field.path for change in changes for field in change.fields] == paths
 
 
 @pytest.mark.parametrize(
     ("before", "after", "same"),
-    [("100m", "0.1", True), ("1", 1, True), ("1Gi", "1024Mi", True), ("1G", "1Gi", False), ("1", "1m", False)],
+    [
+        ("100m", "0.1", True),
+        ("1", 1, True),
+        ("1Gi", "1024Mi", True),
+        ("128Mi", "134217728", True),
+        ("1G", "1Gi", False),
+        ("1", "1m", False),
+    ],
 )
 def test_a_quantity_is_compared_by_what_it_means(before: Any, after: Any, same: bool) -> None:
     one, other = (deployment(container(resources={"limits": {"cpu": amount}})) for amount in (before, after))
-    assert (compare([one], [other]) == []) is same
+    assert (compared(one, other) == []) is same
 
 
 def test_items_without_a_name_are_compared_by_position() -> None:

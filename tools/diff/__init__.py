@@ -23,6 +23,7 @@ from tools.command import FailedError, RefusedError, ask, one_line, require_repo
 from tools.diff.live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff.report import APPLICATIONS, FORMATS, Difference, Report
 from tools.diff.rules import Situation
+from tools.diff.stored import stored
 from tools.manifests import Manifest, Project, project_of
 from tools.render import RenderError, add_components, render
 from tools.repository import OVERLAYS, REPOSITORY, environments
@@ -124,13 +125,9 @@ def compare_with_commit(repository: Path, commit: str) -> list[Difference]:
         copy(repository, new)
         before, after = pool.map(lambda tree: render_tree(tree, pool), (old, new))
     names = sorted({*before.environments, *after.environments})
-    differences = [
-        Difference(
-            name,
-            Situation(before.environments.get(name, []), after.environments.get(name, []), after.project(name)),
-        )
-        for name in names
-    ]
+    sides = [(before.environments.get(name, []), after.environments.get(name, [])) for name in names]
+    pairs = zip(names, stored(sides), strict=True)
+    differences = [Difference(name, one.situation(after.project(name))) for name, one in pairs]
     return [*differences, Difference(APPLICATIONS, Situation(before.argocd, after.argocd))]
 
 

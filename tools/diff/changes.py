@@ -1,14 +1,14 @@
 """What differs between two renderings of an environment: object by object, field by field."""
 
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
 import yaml
 
-from tools.manifests import Manifest, base_name, group_of, quantity, without_hash
+from tools.manifests import Manifest, base_name, group_of, without_hash
 
 # By what the API server tells the items of a list apart; other lists are compared by position.
 # https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
@@ -20,34 +20,6 @@ _KEYS = {
     "volumeMounts": "mountPath",
     "ports": "name",
     "items": "key",
-}
-# What the API server fills in where a manifest says nothing: written out, it changes nothing, and no pod restarts.
-_DEFAULTS: dict[str, object] = {
-    "spec.replicas": 1,
-    "spec.revisionHistoryLimit": 10,
-    "spec.progressDeadlineSeconds": 600,
-    "spec.minReadySeconds": 0,
-    "spec.paused": False,
-    "spec.type": "ClusterIP",
-    "spec.sessionAffinity": "None",
-    "spec.internalTrafficPolicy": "Cluster",
-    "spec.restartPolicy": "Always",
-    "spec.dnsPolicy": "ClusterFirst",
-    "spec.schedulerName": "default-scheduler",
-    "spec.terminationGracePeriodSeconds": 30,
-    "spec.securityContext": {},
-    "*.resources": {},
-    "*.terminationMessagePath": "/dev/termination-log",
-    "*.terminationMessagePolicy": "File",
-    "*.protocol": "TCP",
-    "*Probe.timeoutSeconds": 1,
-    "*Probe.periodSeconds": 10,
-    "*Probe.successThreshold": 1,
-    "*Probe.failureThreshold": 3,
-    "httpGet.scheme": "HTTP",
-    "fieldRef.apiVersion": "v1",
-    "configMap.defaultMode": 0o644,
-    "secret.defaultMode": 0o644,
 }
 
 
@@ -170,7 +142,7 @@ def _full_name(manifest: Manifest) -> Identity:
 def _change(key: Identity, before: Manifest | None, after: Manifest | None) -> Change:
     if not (before and after):
         return Change(key, before, after)
-    fields = _fields((), _canonical(before, ""), _canonical(after, ""))
+    fields = _fields((), before, after)
     return Change(key, before, after, tuple(_hide(key, one) for one in fields if one.steps != ("metadata", "name")))
 
 
@@ -182,37 +154,11 @@ def _hide(key: Identity, field: Field) -> Field:
     return Field(field.steps, before, after)
 
 
-# --- a manifest as the API server takes it
-
-
-def _canonical(value: Any, owner: str) -> Any:
-    """Return a value without what the API server would fill in anyway."""
-    if isinstance(value, dict):
-        return {key: _canonical(item, key) for key, item in value.items() if not _is_default(value, owner, key)}
-    if isinstance(value, list):
-        return [_canonical(item, "[]") for item in value]
-    return value
-
-
-def _is_default(siblings: Mapping[str, Any], owner: str, key: str) -> bool:
-    value = siblings[key]
-    if key == "imagePullPolicy" and "image" in siblings:
-        tag = siblings["image"].rpartition("/")[2].partition(":")[2]
-        return bool(value == ("Always" if tag in {"", "latest"} else "IfNotPresent"))
-    names = (f"{owner}.{key}", f"*Probe.{key}" if owner.endswith("Probe") else f"*.{key}")
-    return any(name in _DEFAULTS and _DEFAULTS[name] == value for name in names)
-
-
-def _same_quantity(steps: tuple[str, ...], before: Any, after: Any) -> bool:
-    amount = quantity(before) if len(steps) > 1 and steps[-2] in {"limits", "requests"} else None
-    return amount is not None and amount == quantity(after)
-
-
 # --- field by field
 
 
 def _fields(steps: tuple[str, ...], before: Any, after: Any) -> Iterator[Field]:
-    if before == after or _same_quantity(steps, before, after):
+    if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
         yield from _members(steps, before, after)

@@ -10,6 +10,7 @@ from tools.diff.rules import (
     MADE_ANEW,
     NOT_PERMITTED,
     OBJECT_RULES,
+    REMEDIES,
     Effect,
     FieldRule,
     Situation,
@@ -50,7 +51,7 @@ def consequences(situation: Situation) -> list[Consequence]:
 def _of(change: Change, situation: Situation) -> list[Consequence]:
     found = [*_by_object(change, situation)]
     if not any(one.rule == MADE_ANEW for one in found):
-        found += _by_field(change)
+        found += [*_by_server(change, situation), *_by_field(change)]
     # What is refused does not happen: nothing else follows from it.
     return [one for one in found if one.effect is Effect.REFUSED] or found
 
@@ -60,6 +61,14 @@ def _by_object(change: Change, situation: Situation) -> Iterator[Consequence]:
         if text := rule.says(change, situation):
             advice = rule.advice.format(command=_deletion(change, situation))
             yield Consequence(rule.name, rule.effect, str(change.identity), text, advice)
+
+
+def _by_server(change: Change, situation: Situation) -> Iterator[Consequence]:
+    for finding in situation.refusals.get(change.identity, ()):
+        remedy = next(one for one in REMEDIES if one.fits(change.identity.kind, finding))
+        text = f"Kubernetes refuses it: {finding.field}{': ' * bool(finding.field)}{finding.message}"
+        advice = remedy.advice.format(command=_deletion(change, situation))
+        yield Consequence("API server", Effect.REFUSED, str(change.identity), text, advice)
 
 
 def _deletion(change: Change, situation: Situation) -> str:

@@ -3,18 +3,18 @@
 Each rule has a case in tests/cluster/test_diff_predictions.py, where a real cluster is given the same change.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from tools.diff.changes import Change, Field, Value, compare
+from tools.diff.changes import Change, Field, Identity, Value, compare
 from tools.diff.rollout import rollout
-from tools.manifests import NODE_PORT_TYPES, Manifest, Project, pod_of, selector_of, selects, type_of
+from tools.dryrun import Finding
+from tools.manifests import Manifest, Project
 
-NODE_PORTS = range(30000, 32768)
 HOOK = "argocd.argoproj.io/hook"
 # Rules that leave others nothing to say.
 NOT_PERMITTED, MADE_ANEW = "not permitted by the project", "hook"
@@ -42,11 +42,13 @@ class Situation:
         before: what runs
         after: what will
         project: what Argo CD may deploy there; None where no Application follows the environment
+        refusals: what the API server refuses of each object
     """
 
     before: Sequence[Manifest]
     after: Sequence[Manifest]
     project: Project | None = None
+    refusals: Mapping[Identity, Sequence[Finding]] = field(default_factory=dict)
 
     @cached_property
     def changes(self) -> list[Change]:
@@ -68,14 +70,6 @@ def _spec(manifest: Manifest | None) -> dict[str, Any]:
 
 def _always(_change: Change, _field: Field) -> bool:
     return True
-
-
-def _immutable(change: Change, _field: Field) -> bool:
-    return bool((change.before or {}).get("immutable")) and not change.renamed
-
-
-def _has_address(_change: Change, found: Field) -> bool:
-    return found.after is not Value.ABSENT
 
 
 def _paused(change: Change, _field: Field) -> bool:
@@ -137,18 +131,7 @@ def _reaches(pattern: Sequence[str], steps: Sequence[str]) -> bool:
     return len(steps) >= len(pattern) and all(map(fnmatchcase, steps, pattern))
 
 
-_OTHER_NAME = "give the object another name: the new one starts, then the former goes"
-
 FIELD_RULES = (
-    FieldRule(
-        "immutable data",
-        "ConfigMap Secret",
-        "data binaryData stringData immutable",
-        Effect.REFUSED,
-        "it is immutable: what it holds cannot change under the same name",
-        "let its generator end the name in a hash (no disableNameSuffixHash): another content is another object",
-        when=_immutable,
-    ),
     FieldRule(
         "another name for another content",
         "ConfigMap Secret",
@@ -158,62 +141,12 @@ FIELD_RULES = (
         when=lambda change, _field: change.renamed,
     ),
     FieldRule(
-        "type of a Secret",
-        "Secret",
-        "type",
-        Effect.REFUSED,
-        "the type of a Secret cannot change",
-        _OTHER_NAME,
-        when=lambda change, _field: not change.renamed,
-    ),
-    FieldRule(
         "data changed in place",
         "ConfigMap Secret",
         "data binaryData stringData",
         Effect.STAYS,
         "changed in place: variables keep the former value until their pods restart, files follow within minutes",
         "let its generator end the name in a hash, and the pods that read it restart by themselves",
-    ),
-    FieldRule(
-        "selector",
-        "Deployment",
-        "spec.selector",
-        Effect.REFUSED,
-        "its selector cannot change",
-        _OTHER_NAME,
-    ),
-    FieldRule(
-        "Job",
-        "Job",
-        "spec.template spec.selector spec.completionMode",
-        Effect.REFUSED,
-        "the pod of a Job cannot change",
-        "delete the Job first, or make it an Argo CD hook",
-    ),
-    FieldRule(
-        "address of a Service",
-        "Service",
-        "spec.clusterIP",
-        Effect.REFUSED,
-        "a Service keeps the address that it got, headless ones included",
-        "give it another name, or delete it first: its users are cut off until it is there again",
-        when=_has_address,
-    ),
-    FieldRule(
-        "address of a Service left open",
-        "Service",
-        "spec.clusterIP",
-        Effect.STAYS,
-        "it keeps the address that it has",
-    ),
-    FieldRule(
-        "node port out of range",
-        "Service",
-        "spec.ports.*.nodePort",
-        Effect.REFUSED,
-        f"a node port lies between {NODE_PORTS[0]} and {NODE_PORTS[-1]}, unless the API server was told otherwise",
-        "take one of these that is free",
-        when=lambda _change, found: found.after is not Value.ABSENT and found.after not in NODE_PORTS,
     ),
     FieldRule(
         "node port",
@@ -315,6 +248,46 @@ FIELD_RULES = (
 )
 
 
+# --- what to do where the API server refuses: the first that fits
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do where the API server refuses something.
+
+    Attributes:
+        kinds: of which objects; "*" is all
+        words: part of the field's path and of the message with which it is refused
+        advice: what to do; {command} is how to delete what was there before, or stands in the way
+    """
+
+    kinds: str
+    words: str
+    advice: str
+
+    def fits(self, kind: str, finding: Finding) -> bool:
+        """Return whether it is meant for this."""
+        return (self.kinds == "*" or kind in self.kinds.split()) and self.words in f"{finding.field}: {finding.message}"
+
+
+REMEDIES = (
+    Remedy(
+        "ConfigMap Secret",
+        "field is immutable when",
+        "let its generator end the name in a hash (no disableNameSuffixHash): another content is another object",
+    ),
+    Remedy("Job", "field is immutable", "delete the Job first, or make it an Argo CD hook"),
+    Remedy("Service", "already allocated", "take another node port, or delete first: {command}"),
+    Remedy(
+        "Service",
+        "may not change once set",
+        "give it another name, or delete it first: its users are cut off until it is there again",
+    ),
+    Remedy("*", "field is immutable", "give the object another name: the new one starts, then the former goes"),
+    Remedy("*", "", "correct it: make check names the line"),
+)
+
+
 # --- by object: each rule that fits speaks
 
 
@@ -342,16 +315,6 @@ def _not_permitted(change: Change, situation: Situation) -> str:
     return f"Argo CD's project {project.manifest['metadata']['name']} does not permit it, and nothing is synced at all"
 
 
-def _takes_a_node_port(change: Change, situation: Situation) -> str:
-    """A Service that is removed still has its node port when the one in its place asks for it."""
-    wanted = node_ports(change.after) if change.kind == "added" else set()
-    for other in situation.changes:
-        if other.kind == "removed" and (taken := wanted & node_ports(other.before)):
-            owner = f"{other.identity} in {other.identity.namespace}"
-            return f"node port {min(taken)} still belongs to {owner}, which goes only afterwards, if at all"
-    return ""
-
-
 def node_ports(manifest: Manifest | None) -> set[int]:
     """Return the node ports that a Service asks for."""
     if not manifest or manifest["kind"] != "Service":
@@ -359,39 +322,10 @@ def node_ports(manifest: Manifest | None) -> set[int]:
     return {port["nodePort"] for port in _spec(manifest).get("ports", []) if "nodePort" in port}
 
 
-def _node_port_without_type(change: Change, _situation: Situation) -> str:
-    if not change.after or not node_ports(change.after) or type_of(change.after) in NODE_PORT_TYPES:
-        return ""
-    return "a Service of this type has no node port"
-
-
-def _does_not_select_itself(change: Change, _situation: Situation) -> str:
-    pod = pod_of(change.after) if change.after else None
-    selector = selector_of(pod.manifest) if pod else None
-    if not pod or selector is None or selects(selector, pod.labels):
-        return ""
-    return "its selector does not select the pods that it makes"
-
-
-def _recreates_by_rolling(change: Change, _situation: Situation) -> str:
-    strategy = _spec(change.after).get("strategy") or {}
-    if not (strategy.get("type") == "Recreate" and strategy.get("rollingUpdate")):
-        return ""
-    return "the strategy Recreate has no rollingUpdate"
-
-
 def _hook(change: Change, situation: Situation) -> str:
     if not (situation.project and change.kind == "changed" and _annotation(change.after, HOOK)):
         return ""
     return "a hook: Argo CD deletes it and makes it anew at each sync"
-
-
-def _ports_without_names(change: Change, _situation: Situation) -> str:
-    """Kustomize merges ports by their number: a patch that names the former number adds a port instead."""
-    ports = _spec(change.after).get("ports", []) if change.identity.kind == "Service" else []
-    if len(ports) <= 1 or all("name" in port for port in ports):
-        return ""
-    return f"it has {len(ports)} ports and one of them has no name"
 
 
 def _created(change: Change, _situation: Situation) -> str:
@@ -446,36 +380,6 @@ OBJECT_RULES = (
         Effect.REFUSED,
         _not_permitted,
         "allow its kind and namespace in argocd/project.yaml, and have that applied first: kubectl apply -k argocd",
-    ),
-    ObjectRule(
-        "node port taken",
-        Effect.REFUSED,
-        _takes_a_node_port,
-        "take another node port, or delete first: {command}",
-    ),
-    ObjectRule(
-        "node port without type",
-        Effect.REFUSED,
-        _node_port_without_type,
-        "take out nodePort, or set type: NodePort",
-    ),
-    ObjectRule(
-        "ports without names",
-        Effect.REFUSED,
-        _ports_without_names,
-        "name each, or give the patch of the overlay the port's new number too: ports are merged by number",
-    ),
-    ObjectRule(
-        "selects others",
-        Effect.REFUSED,
-        _does_not_select_itself,
-        "give the pods the labels of spec.selector.matchLabels",
-    ),
-    ObjectRule(
-        "Recreate",
-        Effect.REFUSED,
-        _recreates_by_rolling,
-        "say so in the patch: strategy: {{type: Recreate, rollingUpdate: null}}",
     ),
     ObjectRule(MADE_ANEW, Effect.STAYS, _hook),
     ObjectRule("created", Effect.CREATED, _created),
