@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tools.check import (  # noqa: F401 - their rules register themselves
+    apiserver,
     environments,
     flows,
     kustomizations,
     names,
-    pod_security,
     secrets,
     workloads,
 )
 from tools.check.catalogue import RULES, Rule, Scope, of
 from tools.check.explain import explain
 from tools.check.rendering import Problem, Rendering, Tree, open_tree
+from tools.dryrun import NotBuiltError
 from tools.render import RenderError
 from tools.repository import REPOSITORY
 from tools.terminal import add_json_option, paint, print_json
@@ -57,35 +58,54 @@ def check(root: Path = REPOSITORY) -> list[Finding]:
     """Return what is wrong in a repository, in the order of its files."""
     with open_tree(root) as tree:
         # Nothing can be said of what is no YAML.
-        return _merged(tree, [*_found(RULES["syntax"], "", tree)] or _findings(tree))
+        if unreadable := [*_found(RULES["syntax"], "", tree)]:
+            return _merged(tree, unreadable)
+        found, renderings = _rendered(tree)
+        try:
+            answers = apiserver.judge(tree, renderings)
+        except NotBuiltError as error:
+            return sorted([*_merged(tree, found + _relations(tree, renderings, found)), _not_asked(error)])
+        pairs = list(zip(renderings, answers, strict=True))
+        for rule in of(Scope.JUDGED):
+            found += [one for pair in pairs for one in _found(rule, pair[0].environment, *pair)]
+        # The other rules rely on the form of the objects.
+        broken = {environment for name, _, environment in found if name == "refused"}
+        valid = [one for one in renderings if one.environment not in broken]
+        return _merged(tree, found + _relations(tree, valid, found))
 
 
 def _found(rule: Rule, environment: str, *given: Any) -> Iterator[Found]:
     return ((rule.name, problem, environment) for problem in rule.find(*given))
 
 
-def _findings(tree: Tree) -> list[Found]:
-    """Return every problem with its rule and its environment."""
+def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
+    """Return what is wrong with the files, and what they render to."""
     found = [one for rule in of(Scope.FILES) for one in _found(rule, "", tree)]
-    valid: list[Rendering] = []
+    renderings: list[Rendering] = []
     for overlay in tree.overlays:
         try:
-            renderings = tree.renderings(overlay)
+            renderings += tree.renderings(overlay)
         except RenderError as error:
             refusal = RULES["kustomize"]
             found.append((refusal.name, refusal.find(tree, overlay, error), overlay.name))
-            continue
-        refused = [one for rendering in renderings for one in _found(RULES["schema"], overlay.name, rendering)]
-        found += refused
-        # The other rules rely on the form of the objects.
-        valid += renderings if _is_sound(refused) else []
+    return found, renderings
+
+
+def _relations(tree: Tree, valid: list[Rendering], before: list[Found]) -> list[Found]:
+    """Return what is wrong between objects, and between renderings, beside what was found before."""
+    found: list[Found] = []
     for rendering in valid:
         found += [one for rule in of(Scope.RENDERING) for one in _found(rule, rendering.environment, rendering)]
     # Half of the environments would look like a difference.
     if {rendering.environment for rendering in valid} == {overlay.name for overlay in tree.overlays}:
         found += [one for rule in of(Scope.RENDERINGS) for one in _found(rule, "", tree, valid)]
-        found += [one for rule in of(Scope.LAST) if _is_sound(found) for one in _found(rule, "", tree, valid)]
+        found += [one for rule in of(Scope.LAST) if _is_sound(before + found) for one in _found(rule, "", tree, valid)]
     return found
+
+
+def _not_asked(error: NotBuiltError) -> Finding:
+    reason = "not asked: what the API server, Pod Security and the platform's policies refuse"
+    return Finding("tools/dryrun/go.mod", 1, "not-asked", reason, str(error), note=True)
 
 
 def _is_sound(found: Iterable[Found]) -> bool:

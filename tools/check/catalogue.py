@@ -13,6 +13,7 @@ class Scope(Enum):
 
     STEP = "what it needs: it is asked by name, because others rely on it"
     FILES = "the tree"
+    JUDGED = "a rendering, and what the API server says of each of its objects"
     RENDERING = "a rendering"
     RENDERINGS = "the tree and all of its renderings"
     LAST = "the same, where nothing is wrong yet: one wrong name would show here once more for all that follows from it"

@@ -15,7 +15,6 @@ from tools.manifests import (
     namespace_of,
     project_of,
     title,
-    type_of,
 )
 
 # Objects that are meant to be in some environments only.
@@ -66,21 +65,18 @@ def _allowed(tree: Tree) -> Iterator[tuple[str, str, Place]]:
 @rule(
     "node-port",
     Scope.RENDERINGS,
-    why="A cluster has each node port once, so the second Service is refused; one of type ClusterIP may have none.",
-    remedy="Take a free number from 30000 to 32767, or leave it to the cluster; set `type: NodePort`.",
+    why="A cluster has each node port once, so the second Service is refused.",
+    remedy="Take a free number from 30000 to 32767, or leave it to the cluster.",
 )
 def node_ports(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
-    """A node port that two Services ask for, or a Service whose type has none."""
+    """A node port that two Services ask for."""
     asked: dict[int, str] = {}
     for rendering in renderings:
         for service in rendering.of_kind("Service"):
             for index, port in enumerate(get(service, ("spec", "ports")) or []):
                 here = f"{title(service)} of {rendering.environment}"
                 number, path = port.get("nodePort"), ("spec", "ports", index, "nodePort")
-                if number and type_of(service) == "ClusterIP":
-                    reason = "a Service of type ClusterIP has no node port: Kubernetes refuses it"
-                    yield rendering.problem(service, path, reason, "set `type: NodePort` beside it, or take it out")
-                elif number and asked.setdefault(number, here) != here:
+                if number and asked.setdefault(number, here) != here:
                     reason = f"{asked[number]} has node port {number} too, and a cluster has it once"
                     yield rendering.problem(service, path, reason, "take a free one from 30000 to 32767")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree, nearest
-from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, selects, title
+from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, title
 
 # service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
 _HOST = re.compile(
@@ -69,51 +69,20 @@ def _peers(policy: Manifest) -> Iterator[FieldPath]:
 
 
 @rule(
-    "own-selector",
-    why="Kubernetes refuses a workload that would not find the pods that it makes.",
-    remedy="Let `spec.selector` and the labels of the template say the same.",
-)
-def own_selectors(rendering: Rendering) -> Iterator[Problem]:
-    """A workload whose selector does not select its own pods, which Kubernetes refuses."""
-    for pod in rendering.pods:
-        selector = selector_of(pod.manifest)
-        if selector is not None and not selects(selector, pod.labels):
-            wanted = selector.get("matchLabels") or {}
-            wrong = next((key for key, value in wanted.items() if pod.labels.get(key) != value), "")
-            asked = f"{wrong}={wanted[wrong]}" if wrong else "what its expressions ask for"
-            yield rendering.problem(
-                pod.manifest,
-                ("spec", "selector", *(("matchLabels", wrong) if wrong else ("matchExpressions",))),
-                f"{title(pod.manifest)} does not select its own pods: they have no {asked}",
-                "let the selector and the labels of the template say the same",
-            )
-
-
-@rule(
     "service-port",
-    why="Connections to the Service are refused, and Kubernetes accepts it without a word; several ports need names.",
+    why="Connections to the Service are refused, and Kubernetes accepts it without a word.",
     remedy="Send to a port that a container opens, by its name or its number.",
 )
 def service_ports(rendering: Rendering) -> Iterator[Problem]:
-    """A port of a Service that no container of its pods opens, or that has no name among several."""
+    """A port of a Service that no container of its pods opens."""
     for service in rendering.of_kind("Service"):
         pods = rendering.selected(selector_of(service))
         ports = get(service, ("spec", "ports")) or []
-        if pods and not ports:
-            reason = f"{title(service)} has no port, which Kubernetes refuses; `ports: null` in a patch removes them"
-            yield rendering.problem(service, ("spec", "ports"), reason, "give it one")
         for index, port in enumerate(ports):
             path: FieldPath = ("spec", "ports", index)
             field = "targetPort" if "targetPort" in port else "port"
             if pods and (problem := _unopened(rendering, service, (*path, field), pods, "sends to")):
                 yield problem
-            if len(ports) > 1 and "name" not in port:
-                yield rendering.problem(
-                    service,
-                    (*path, "port"),
-                    f"{title(service)} has {len(ports)} ports and this one has no name, which Kubernetes refuses",
-                    "name it; a patch that was to change a port must give that port's own number",
-                )
 
 
 @rule(
@@ -267,27 +236,16 @@ def unread_keys(rendering: Rendering) -> Iterator[Problem]:
 
 @rule(
     "volume",
-    why=(
-        "The API server refuses a mount of a volume that is not there; a volume that nobody mounts is what a "
-        "wrong name leaves."
-    ),
-    remedy="Use the same name for the volume and for its mount.",
+    why="A volume that nobody mounts is what a wrong name leaves.",
+    remedy="Mount it, or remove it.",
 )
 def volumes(rendering: Rendering) -> Iterator[Problem]:
-    """A mount of a volume that is not there, or a volume that no container mounts."""
+    """A volume that no container mounts."""
     for pod in rendering.pods:
         names = [volume["name"] for volume in pod.spec.get("volumes") or []]
-        mounts = [(container, *mount) for container in pod.containers for mount in container.items("volumeMounts")]
-        for container, path, mount in mounts:
-            if mount["name"] not in names:
-                yield rendering.problem(
-                    pod.manifest,
-                    (*path, "name"),
-                    f"{container.name} mounts the volume '{mount['name']}', which its pod does not have",
-                    f"name one of its volumes{nearest(mount['name'], names)}",
-                )
+        mounted = {mount["name"] for container in pod.containers for _, mount in container.items("volumeMounts")}
         for index, name in enumerate(names):
-            if name not in {mount["name"] for _, _, mount in mounts}:
+            if name not in mounted:
                 yield rendering.problem(
                     pod.manifest,
                     (*pod.path, "spec", "volumes", index, "name"),

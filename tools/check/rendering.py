@@ -144,6 +144,16 @@ class Tree:
         documents = [one for file in sorted((self.root / "argocd").glob("*.yaml")) for one in read(file)]
         return [one for one in documents if get(one.data, ("kind",)) == kind]
 
+    @cached_property
+    def platform(self) -> list[Manifest]:
+        """What the clusters have of the platform; nothing if Kustomize refuses it."""
+        directory = self.deploy / "platform"
+        try:
+            text = build(directory)[0] if (directory / KUSTOMIZATION).is_file() else ""
+        except RenderError:
+            return []
+        return [document for document in yaml.load_all(text, Loader=LOADER) if document]
+
     def renderings(self, overlay: Path) -> list[Rendering]:
         """Return an overlay as it is, and with every component that it lacks.
 

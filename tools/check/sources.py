@@ -359,6 +359,11 @@ class Sources:
         way = follow(document.node, manifest, path)
         return document.place(way.mark) if way.depth == len(path) else None
 
+    def file_of(self, manifest: Manifest) -> Path | None:
+        """Return the file in which an object begins; None if a generator makes it."""
+        document = self._resource(manifest)
+        return document.file if document else None
+
     def _resource(self, manifest: Manifest) -> Document | None:
         documents = [one for one in self.resources if one.is_object(manifest["kind"], manifest["metadata"]["name"])]
         # The longest name: what Kustomize adds to it is short.

@@ -1,123 +1,24 @@
-"""What Kubernetes refuses or does not survive: the schema, images, resources, scaling, disruption."""
+"""What Kubernetes accepts and does not survive: images, scaling, disruption."""
 
-import json
-import re
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
 
-import kubernetes_validate
-
-from tools.check.catalogue import Scope, rule
-from tools.check.rendering import Problem, Rendering, nearest
+from tools.check.catalogue import rule
+from tools.check.rendering import Problem, Rendering
 from tools.images import name_of
-from tools.manifests import FieldPath, Manifest, fields, get, quantity, selector_of, share, title
-
-# The oldest that is supported; tests/manifests holds the repository to the newest as well.
-KUBERNETES = "1.34.0"
-
-# The schema takes any text for these; the API server does not.
-_WORDS = {
-    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),
-    "policyTypes": ("Ingress", "Egress"),
-    "protocol": ("TCP", "UDP", "SCTP"),
-    "restartPolicy": ("Always", "OnFailure", "Never"),
-    "unhealthyPodEvictionPolicy": ("IfHealthyBudget", "AlwaysAllow"),
-    "whenUnsatisfiable": ("DoNotSchedule", "ScheduleAnyway"),
-}
-_TYPES: dict[str, tuple[FieldPath, tuple[str, ...]]] = {
-    "Service": (("spec", "type"), ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")),
-    "Deployment": (("spec", "strategy", "type"), ("RollingUpdate", "Recreate")),
-}
-
-
-@rule(
-    "schema",
-    Scope.STEP,
-    why="The API server refuses the object, or drops the field that it does not know.",
-    remedy="Correct the field or its type.",
-)
-def schema(rendering: Rendering) -> Iterator[Problem]:
-    """What the schema of Kubernetes refuses."""
-    for manifest in rendering.objects:
-        if not isinstance(manifest.get("apiVersion"), str):
-            yield rendering.problem(manifest, ("apiVersion",), f"{title(manifest)} has no apiVersion", "give it one")
-            continue
-        try:
-            refusal = _refusal(json.dumps(manifest))
-        except kubernetes_validate.SchemaNotFoundError:
-            place = rendering.sources.locate(manifest, ("kind",))
-            reason = f"Kubernetes has no kind {manifest['kind']} of {manifest['apiVersion']}: nothing here can check it"
-            yield Problem(place, reason, "nothing, if the cluster has its definition", note=True)
-            continue
-        if refusal:
-            path = tuple(refusal.absolute_path)
-            unknown = re.search(r"'([^']+)' was unexpected", refusal.message)
-            field = (unknown[1],) if unknown else ()
-            known = refusal.schema.get("properties", {}) if isinstance(refusal.schema, dict) else {}
-            where = ".".join(map(str, path)) or "the object"
-            yield rendering.problem(
-                manifest,
-                (*path, *field),
-                f"the schema of Kubernetes {KUBERNETES} refuses {where} of {title(manifest)}: {refusal.message}",
-                f"correct it{nearest(field[0], known) if field else ''}",
-            )
-
-
-@rule(
-    "word",
-    why="The schema takes any text there, and the API server refuses all but a few words.",
-    remedy="Write one of the words that the message lists.",
-)
-def words(rendering: Rendering) -> Iterator[Problem]:
-    """A word that Kubernetes does not know for its field."""
-    for manifest in rendering.objects:
-        typed, types = _TYPES.get(manifest["kind"], ((), ()))
-        for path, value in fields(manifest.get("spec"), ("spec",)):
-            name = next(step for step in reversed(path) if isinstance(step, str))
-            known = types if path == typed else _WORDS.get(name)
-            if known and value is not None and value not in known:
-                yield rendering.problem(
-                    manifest,
-                    path,
-                    f"Kubernetes knows no {name} '{value}', as {title(manifest)} has it",
-                    f"write one of {', '.join(known)}{nearest(str(value), known)}",
-                )
-
-
-@cache
-def _refusal(manifest: str) -> Any:
-    """Return what the schema refuses first of an object; most objects are in several renderings."""
-    try:
-        kubernetes_validate.validate(json.loads(manifest), KUBERNETES, strict=True)
-    except kubernetes_validate.ValidationError as error:
-        return error
-    return None
+from tools.manifests import Manifest, get, selector_of, share, title
 
 
 @rule(
     "image",
-    why=(
-        "Such an image is another one tomorrow: nobody can tell what runs, or go back to it. A container without "
-        "any is what a patch that names none leaves."
-    ),
-    remedy="Set a commit's tag under `images` of the overlay; let a patch name the container that it is for.",
+    why="Such an image is another one tomorrow: nobody can tell what runs, or go back to it.",
+    remedy="Set a commit's tag under `images` of the overlay.",
 )
 def images(rendering: Rendering) -> Iterator[Problem]:
-    """A container without an image, or an image whose tag is missing or moves."""
+    """An image whose tag is missing or moves."""
     for container in rendering.containers:
         image = str(container.data.get("image") or "")
         tag = image.partition("@")[0].removeprefix(name_of(image)).removeprefix(":")
-        if not image:
-            names = [str(other.data.get("name")) for other in rendering.containers if other != container]
-            name = str(container.data.get("name"))
-            yield rendering.problem(
-                container.manifest,
-                (*container.path, "name"),
-                f"{container.name} has no image; a patch that names no container adds one",
-                f"give the name of the one that was meant{nearest(name, names)}",
-            )
-        elif "@" not in image and tag in ("", "latest"):
+        if "@" not in image and tag in ("", "latest"):
             yield rendering.problem(
                 container.manifest,
                 (*container.path, "image"),
@@ -146,36 +47,12 @@ def digests(rendering: Rendering) -> Iterator[Problem]:
 
 
 @rule(
-    "limits",
-    why="The API server refuses a container that asks for more than it may use.",
-    remedy="Raise the limit or lower the request.",
-)
-def limits(rendering: Rendering) -> Iterator[Problem]:
-    """A limit below its request, which Kubernetes refuses."""
-    for container in rendering.containers:
-        requests = get(container.data, ("resources", "requests")) or {}
-        for name, limit in (get(container.data, ("resources", "limits")) or {}).items():
-            if _is_below(limit, requests.get(name)):
-                yield rendering.problem(
-                    container.manifest,
-                    (*container.path, "resources", "limits", name),
-                    f"{container.name} may use {limit} of {name} and asks for {requests[name]}: Kubernetes refuses it",
-                    "raise the limit or lower the request",
-                )
-
-
-def _is_below(limit: Any, request: Any) -> bool:
-    most, least = quantity(limit), quantity(request)
-    return most is not None and least is not None and most < least
-
-
-@rule(
     "autoscaler",
-    why="Each sync would undo what the autoscaler did; one whose minimum is above its maximum is refused.",
-    remedy="Leave `replicas` out of what an autoscaler scales, and keep minReplicas at or below maxReplicas.",
+    why="Each sync would undo what the autoscaler did.",
+    remedy="Leave `replicas` out of what an autoscaler scales.",
 )
 def autoscalers(rendering: Rendering) -> Iterator[Problem]:
-    """An autoscaler that a fixed number of replicas contradicts, or whose limits contradict each other."""
+    """A fixed number of replicas of what an autoscaler scales."""
     for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
         spec = scaler["spec"]
         scaled = rendering.find(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
@@ -185,10 +62,6 @@ def autoscalers(rendering: Rendering) -> Iterator[Problem]:
                 ("spec", "replicas"),
                 f"{title(scaler)} sets the replicas of {title(scaled)}, and each sync would set them back to this",
                 "remove this number: the autoscaler's minReplicas takes its place",
-            )
-        if spec.get("minReplicas", 1) > spec["maxReplicas"]:
-            yield rendering.problem(
-                scaler, ("spec", "minReplicas"), f"{title(scaler)} has a minimum above its maximum", "swap them"
             )
 
 
