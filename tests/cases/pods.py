@@ -1,23 +1,9 @@
-"""What `make check` says of a pod's security is what the API server says of it."""
+"""A pod with one thing changed that Pod Security may look at."""
 
 import copy
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from tests.support.cluster import Cluster, Measure
-from tests.support.product import FOLLOWED, PREFIX
-from tests.support.waiting import eventually
-from tools.check.pod_security import refusals
-from tools.local.container import pod_of
-from tools.manifests import Manifest, Pod
-from tools.render import render
-from tools.repository import OVERLAYS
-
-NAMESPACE = f"{PREFIX}-pod-security"
 Spec = dict[str, Any]
 PROBE = {"httpGet": {"path": "/", "port": 80, "host": "192.0.2.1"}}
 
@@ -52,7 +38,7 @@ def without(*keys: str) -> Callable[[Spec], None]:
 def on_the_container_alone(**fields: Any) -> Callable[[Spec], None]:
     def change(spec: Spec) -> None:
         for key in fields:
-            spec["securityContext"].pop(key)
+            spec["securityContext"].pop(key, None)
         of_context(**fields)(spec)
 
     return change
@@ -125,45 +111,3 @@ CHANGES: dict[str, Callable[[Spec], None]] = {
     "projected": volume(projected={"sources": [{"downwardAPI": {"items": []}}]}),
     "ephemeral-driver": volume(csi={"driver": "example.org"}),
 }
-
-
-@pytest.fixture(scope="module")
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace labelled as an overlay labels its own."""
-    (found,) = [one for one in render(OVERLAYS / FOLLOWED) if one["kind"] == "Namespace"]
-    found["metadata"]["name"] = NAMESPACE
-    cluster.kubectl("create", "-f", "-", stdin=json.dumps(found))
-    # A pod is refused as long as its service account is not there.
-    account = ("get", "serviceaccount/default", "-n", NAMESPACE)
-    eventually(lambda: cluster.try_kubectl(*account).returncode == 0, 30, "the namespace has its service account")
-    yield NAMESPACE
-    cluster.kubectl("delete", f"namespace/{NAMESPACE}", "--timeout=60s")
-
-
-def changed_pods() -> dict[str, Manifest]:
-    """Return a pod of the API for each change, by the change's name."""
-    deployment = pod_of(render(OVERLAYS / FOLLOWED), "api")
-    deployment.pop("serviceAccountName")
-    pods: dict[str, Manifest] = {}
-    for name, change in CHANGES.items():
-        spec = copy.deepcopy(deployment)
-        change(spec)
-        pods[name] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    return pods
-
-
-def test_check_and_the_api_server_refuse_the_same_pods(cluster: Cluster, namespace: str, measure: Measure) -> None:
-    pods = changed_pods()
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(pods.values())})
-    done = cluster.try_kubectl("create", "--dry-run=server", "-n", namespace, "-f", "-", stdin=listed)
-    accepted = set(re.findall(r"^pod/(\S+) created", done.stdout, re.MULTILINE))
-    refused = set(re.findall(r'pods "(\S+)" is forbidden: violates PodSecurity "restricted', done.stderr))
-    # An API server that allows no privileged pod at all says so before Pod Security is asked.
-    refused |= set(
-        re.findall(r'Pod "(\S+)" is invalid: .*privileged: Forbidden: disallowed by cluster policy', done.stderr)
-    )
-    assert accepted | refused == set(pods), done.stderr
-    assert {name for name, pod in pods.items() if any(refusals(Pod(pod, ())))} == refused
-    assert "none" in accepted
-    measure("pods-judged", len(pods))
-    measure("pods-refused", len(refused))
