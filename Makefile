@@ -131,7 +131,7 @@ LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --
 lock: ## pin the Python packages anew, after an edit of a .in file
 	$(LOCK) src/api/requirements.in -o src/api/requirements.txt
 	$(LOCK) requirements/test.in -c src/api/requirements.txt -o requirements/test.txt
-	@for set in run check go bench documents; do $(LOCK) requirements/$$set.in -c requirements/test.txt -o requirements/$$set.txt; done
+	@for set in run go bench documents; do $(LOCK) requirements/$$set.in -c requirements/test.txt -o requirements/$$set.txt; done
 
 clean: ## remove what the targets above installed and built
 	rm -rf .venv .build

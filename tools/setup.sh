@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
-#   tools/setup.sh run|deploy|check|adopt|dryrun|docs|test|bench|bench-recette|cluster|e2e
+#   tools/setup.sh run|deploy|check|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e
 # Python packages go to .venv, the programs it builds or unpacks to .build/bin; only what apt has (Chromium, LibreOffice, hunspell, npm, wrk)
 # is installed into the system.
 set -euo pipefail
@@ -95,15 +95,23 @@ build_go_tool() {
 }
 
 # The API server's own code, which says what a cluster would: minutes the first time.
-build_dryrun() { build_go_tool datapress/dryrun tools/dryrun; }
+build_dryrun() { build_go_tool dryrun tools/dryrun; }
+
+# The same of the newest Kubernetes that is supported.
+build_newest() {
+  [ "$bin/dryrun-newest" -nt tools/dryrun/newest.mod ] && return
+  say "building dryrun for the newest Kubernetes"
+  GOFLAGS='-mod=readonly -modfile=newest.mod -ldflags=-s' CGO_ENABLED=0 .venv/bin/go -C tools/dryrun build -o "$PWD/$bin/dryrun-newest" .
+}
 
 what=${1:-}
 case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run ;;
-  check) make_venv; install_python check ;;
+  check) make_venv; install_python run ;;
   adopt) make_venv; install_python test ;;
   dryrun) make_venv; install_python go; build_dryrun ;;
+  dryrun-newest) make_venv; install_python go; build_newest ;;
   docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
     apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress
@@ -117,5 +125,5 @@ case $what in
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
-  *) printf 'usage: tools/setup.sh run|deploy|check|adopt|dryrun|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
+  *) printf 'usage: tools/setup.sh run|deploy|check|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac

@@ -79,6 +79,6 @@ def test_the_namespace_holds_pods_to_the_restricted_level(environment: Environme
     """By the oldest version of Kubernetes that is supported, so that an upgrade refuses nothing that was accepted."""
     (namespace,) = environment.of_kind("Namespace")
     said = {key.partition("/")[2]: value for key, value in namespace["metadata"]["labels"].items() if "pod-sec" in key}
-    oldest = f"v{SUPPORTED[0].removesuffix('.0')}"
+    oldest = f"v{SUPPORTED[0]}"
     modes = ("enforce", "audit", "warn")
     assert said == {**dict.fromkeys(modes, "restricted"), **{f"{mode}-version": oldest for mode in modes}}

@@ -3,11 +3,10 @@
 import re
 from functools import cache
 
-import kubernetes_validate
 import pytest
 
 from tests.cases.admissions import REFUSED
-from tests.support.manifests import SUPPORTED, Environment
+from tests.support.manifests import Environment
 from tests.support.product import PREFIX, namespace
 from tools.manifests import NAMESPACE_NAME, Manifest
 from tools.render import render
@@ -45,12 +44,6 @@ def test_each_rule_has_a_policy_and_a_binding() -> None:
     assert named(POLICY).keys() == names
     assert named(BINDING).keys() == names | {WARNING}
     assert {manifest["kind"] for manifest in platform()} == {POLICY, BINDING}
-
-
-@pytest.mark.parametrize("version", SUPPORTED)
-def test_schema_accepts_every_object(version: str) -> None:
-    for manifest in platform():
-        kubernetes_validate.validate(manifest, version, strict=True)
 
 
 def test_bindings_hold_in_what_argo_cd_follows_and_nowhere_else() -> None:

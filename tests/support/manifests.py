@@ -1,14 +1,24 @@
 """The objects of an environment as it is deployed, and ways to find some among them."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.support import product
+from tools import dryrun
 from tools.manifests import Container, Manifest, Pod, base_name, pods_of, selects
 
+
+def _required(module: str) -> str:
+    found = re.search(r"k8s\.io/kubernetes v(\d+\.\d+)", (Path(dryrun.__file__).parent / module).read_text())
+    assert found
+    return found[1]
+
+
 # Versions of Kubernetes: the oldest (a preStop sleep is stable there) and the newest.
-SUPPORTED = ["1.34.0", "1.37.0"]
+SUPPORTED = [_required("go.mod"), _required("newest.mod")]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tools.manifests import FieldPath, Manifest
 from tools.repository import REPOSITORY
 
 PROGRAM = REPOSITORY / ".build" / "bin" / "dryrun"
+NEWEST = PROGRAM.with_name("dryrun-newest")  # of newest.mod
 HOW = "tools/setup.sh dryrun"
 
 
@@ -93,17 +95,22 @@ class Said:
     answers: list[list[Answer]]
 
 
-def ask(requests: Sequence[Request]) -> Said:
+def ask(requests: Sequence[Request], program: Path | None = None) -> Said:
     """Return what the API server would say.
+
+    Args:
+        requests: about what
+        program: that of another version of Kubernetes
 
     Raises:
         NotBuiltError: if the program is not there.
         RuntimeError: if it fails.
     """
-    if not PROGRAM.exists():
-        raise NotBuiltError(f"{PROGRAM.relative_to(REPOSITORY)} is not built: run '{HOW}'")
+    program = program or PROGRAM
+    if not program.exists():
+        raise NotBuiltError(f"{program.relative_to(REPOSITORY)} is not built: '{HOW}' does it, in some minutes")
     lines = "\n".join(request.line() for request in requests)
-    done = subprocess.run([PROGRAM], input=lines, capture_output=True, text=True, check=False)
+    done = subprocess.run([program], input=lines, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())
     first, *rest = map(json.loads, done.stdout.splitlines())

@@ -1,4 +1,4 @@
-module datapress/dryrun
+module dryrun
 
 go 1.26.0
 
