@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tools.dryrun.program import NotBuiltError, running
 from tools.manifests import Manifest
 from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN, followed
 
@@ -26,6 +27,23 @@ def kubectl() -> str:
 
 def build(directory: Path) -> tuple[str, str]:
     """Return the YAML that `kubectl kustomize` makes of a directory, and what it warns of.
+
+    Raises:
+        RenderError: if Kustomize refuses it.
+    """
+    try:
+        process = running()
+    except NotBuiltError:
+        return build_with_kubectl(directory)
+    # kubectl's own code, which has Kubernetes' schemas in memory from the first time on: a fifth of the time.
+    made = process.answer({"kustomize": str(directory.absolute())})
+    if "error" in made:
+        raise RenderError(f"error: {made['error'].strip()}")
+    return made["yaml"], made.get("warnings", "").strip()
+
+
+def build_with_kubectl(directory: Path) -> tuple[str, str]:
+    """Return the same by kubectl itself.
 
     Raises:
         RenderError: if Kustomize refuses it.

@@ -83,11 +83,14 @@ install_mermaid() {
   touch "$into/.installed"
 }
 
+# go_tool_is_current STAMP MODULE: whether a program is newer than the sources of its module.
+go_tool_is_current() { [ -e "$1" ] && [ -z "$(find "$2" -maxdepth 1 \( -name '*.mod' -o -name '*.go' \) -newer "$1")" ]; }
+
 # build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go of requirements/go.txt, so that
 # everyone builds it alike.
 build_go_tool() {
   local stamp=.build/${1//\//-}.built module=${2:-tools}
-  [ -e "$stamp" ] && [ -z "$(find "$module" -maxdepth 1 \( -name 'go.*' -o -name '*.go' \) -newer "$stamp")" ] && return
+  ! go_tool_is_current "$stamp" "$module" || return 0
   say "building $1"
   mkdir -p "$bin"
   GOBIN=$PWD/$bin GOFLAGS='-mod=readonly -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" install "$1"
@@ -95,23 +98,27 @@ build_go_tool() {
 }
 
 # The API server's own code, which says what a cluster would: minutes the first time.
-build_dryrun() { build_go_tool dryrun tools/dryrun; }
+build_dryrun() { install_python go; build_go_tool dryrun tools/dryrun; }
+
+# Whoever has it goes on having it as the sources say; nobody waits for it who has not asked.
+refresh_dryrun() { [ ! -e "$bin/dryrun" ] || build_dryrun; }
 
 # The same of the newest Kubernetes that is supported.
 build_newest() {
-  [ "$bin/dryrun-newest" -nt tools/dryrun/newest.mod ] && return
+  ! go_tool_is_current "$bin/dryrun-newest" tools/dryrun || return 0
   say "building dryrun for the newest Kubernetes"
+  install_python go
   GOFLAGS='-mod=readonly -modfile=newest.mod -ldflags=-s' CGO_ENABLED=0 .venv/bin/go -C tools/dryrun build -o "$PWD/$bin/dryrun-newest" .
 }
 
 what=${1:-}
 case $what in
   run) unpack_nginx; make_venv; install_python run ;;
-  deploy) make_venv; install_python run ;;
-  check) make_venv; install_python run ;;
+  deploy) make_venv; install_python run; refresh_dryrun ;;
+  check) make_venv; install_python run; refresh_dryrun ;;
   adopt) make_venv; install_python test ;;
-  dryrun) make_venv; install_python go; build_dryrun ;;
-  dryrun-newest) make_venv; install_python go; build_newest ;;
+  dryrun) make_venv; build_dryrun ;;
+  dryrun-newest) make_venv; build_newest ;;
   docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
     apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress

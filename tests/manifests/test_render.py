@@ -1,27 +1,29 @@
-"""Every way of rendering gives the same bytes."""
+"""Every way of rendering gives the same bytes, and says the same of what is broken."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.product import deployed
-from tools.dryrun import NEWEST, PROGRAM, Request, ask
-from tools.render import RenderError, kustomize, render
+from tools.dryrun import Request, ask
+from tools.dryrun.program import NEWEST, PROGRAM
+from tools.render import RenderError, build, build_with_kubectl, render
 from tools.repository import OVERLAYS, REPOSITORY, environments
 
 
 @pytest.mark.parametrize("name", environments())
 def test_kubectl_and_kustomize_render_the_same_bytes(name: str) -> None:
-    """`kubectl apply -k` is the operator's way, Kustomize alone is Argo CD's."""
+    """`kubectl apply -k` is the operator's way, Kustomize alone is Argo CD's, tools/dryrun that of the tools here."""
     built = subprocess.run(
         [REPOSITORY / ".build" / "bin" / "kustomize", "build", OVERLAYS / name],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert built.stdout == kustomize(OVERLAYS / name)
     assert not built.stderr, "Kustomize warns of deprecated fields here"
+    assert build(OVERLAYS / name) == build_with_kubectl(OVERLAYS / name) == (built.stdout, "")
 
 
 @pytest.mark.parametrize("program", [PROGRAM, NEWEST], ids=["oldest", "newest"])
@@ -35,7 +37,24 @@ def test_each_supported_kubernetes_accepts_every_object(program: Path) -> None:
     assert (refusals, len(answers) > len(platform)) == ([], True)
 
 
-def test_a_broken_kustomization_is_told_by_kustomize_s_words(tmp_path: Path) -> None:
-    (tmp_path / "kustomization.yaml").write_text("resources: [absent.yaml]\n")
-    with pytest.raises(RenderError, match=r"absent\.yaml"):
-        kustomize(tmp_path)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "resources: [absent.yaml]\n",
+        "resource: []\n",
+        "nameSuffix: [\n",
+        "commonLabels: {a: b}\nresources: [one.yaml]\n",
+    ],
+    ids=["absent", "misspelt", "no YAML", "deprecated"],
+)
+def test_a_mistake_is_told_in_kubectl_s_words(tmp_path: Path, text: str) -> None:
+    (tmp_path / "kustomization.yaml").write_text(text)
+    (tmp_path / "one.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n")
+    assert told(build, tmp_path) == told(build_with_kubectl, tmp_path)
+
+
+def told(how: Callable[[Path], tuple[str, str]], directory: Path) -> tuple[str, str]:
+    try:
+        return how(directory)
+    except RenderError as error:
+        return str(error), ""

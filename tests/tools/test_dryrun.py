@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tools import dryrun
-from tools.dryrun import Answer, Finding, NotBuiltError, Request, ask, path_of
+from tools.dryrun import Answer, Finding, Request, ask, path_of, program
+from tools.dryrun.program import HOW, PROGRAM, NotBuiltError, running
 from tools.manifests import Manifest, get
 
 CONTAINER = {"name": "a", "image": "a:1"}
@@ -105,7 +105,7 @@ def found(manifest: Manifest, *present: Manifest) -> list[tuple[str, str]]:
 
 
 def test_it_speaks_for_the_kubernetes_of_go_mod() -> None:
-    required = re.search(r"k8s\.io/kubernetes (v\S+)", (Path(dryrun.__file__).parent / "go.mod").read_text())
+    required = re.search(r"k8s\.io/kubernetes (v\S+)", (Path(program.__file__).parent / "go.mod").read_text())
     assert required
     assert ask([]).kubernetes == required[1]
 
@@ -237,19 +237,17 @@ def test_a_custom_resource_is_held_to_its_definition(spec: dict[str, Any], expec
 # --- where it is not there
 
 
-def test_without_the_program_it_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dryrun, "PROGRAM", dryrun.PROGRAM.with_name("absent"))
-    with pytest.raises(NotBuiltError, match=dryrun.HOW):
-        ask([])
+def test_without_the_program_it_says_how_to_build_it() -> None:
+    with pytest.raises(NotBuiltError, match=HOW):
+        ask([], PROGRAM.with_name("absent"))
 
 
-def test_what_it_cannot_read_is_no_answer() -> None:
-    class Broken(Request):
-        def line(self) -> str:
-            return "{"
-
-    with pytest.raises(RuntimeError, match="reading a request"):
-        ask([Broken([])])
+def test_after_a_failure_it_is_started_anew() -> None:
+    process = running()
+    process._process.kill()
+    with pytest.raises(RuntimeError, match=HOW):
+        process.answer({"objects": []})
+    assert ask([Request([])]).answers == [[]]
 
 
 def test_a_path_leads_into_the_manifest() -> None:

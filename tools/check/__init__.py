@@ -22,7 +22,7 @@ from tools.check import (  # noqa: F401 - their rules register themselves
 from tools.check.catalogue import RULES, Rule, Scope, of
 from tools.check.explain import explain
 from tools.check.rendering import Problem, Rendering, Tree, open_tree
-from tools.dryrun import NotBuiltError
+from tools.dryrun.program import NotBuiltError
 from tools.render import RenderError
 from tools.repository import REPOSITORY
 from tools.terminal import add_json_option, paint, print_json

@@ -66,11 +66,19 @@ def _read(case: Path, rule: str) -> Example:
     text = case.read_text()
     story = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
     content: dict[str, Any] = yaml.safe_load(text)
-    edits: list[dict[str, str]] = content.get("edits", [])
+    edits: list[dict[str, str]] = content.get("edits") or [*_replaced(case.parent)]
     found_in = [one["file"] for one in content["expect"] if one["rule"] == rule]
     # What a case needs besides the mistake is of no interest here.
     shown = [one for one in edits if one["file"] in found_in] or edits
     return Example(" ".join(story), [_with_lines(case.parent, one) for one in shown])
+
+
+def _replaced(case: Path) -> Iterator[dict[str, str]]:
+    """Return the files that a case has in place of the repository's, as edits."""
+    for file in sorted(case.rglob("*.yaml")):
+        own = REPOSITORY / file.relative_to(case)
+        if own.is_file():
+            yield {"file": str(file.relative_to(case)), "old": own.read_text(), "new": file.read_text()}
 
 
 def _with_lines(case: Path, edit: dict[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ from tools.command import FailedError, RefusedError, ask, one_line, require_repo
 from tools.diff.live import attempt, bare, kinds_of, present, require_cluster
 from tools.diff.report import APPLICATIONS, FORMATS, Difference, Report
 from tools.diff.rules import Situation
-from tools.diff.stored import stored
+from tools.diff.stored import Stored, stored
+from tools.dryrun.program import NotBuiltError
 from tools.manifests import Manifest, Project, project_of
 from tools.render import RenderError, add_components, render
 from tools.repository import OVERLAYS, REPOSITORY, environments
@@ -126,9 +127,18 @@ def compare_with_commit(repository: Path, commit: str) -> list[Difference]:
         before, after = pool.map(lambda tree: render_tree(tree, pool), (old, new))
     names = sorted({*before.environments, *after.environments})
     sides = [(before.environments.get(name, []), after.environments.get(name, [])) for name in names]
-    pairs = zip(names, stored(sides), strict=True)
+    pairs = zip(names, _kept(sides), strict=True)
     differences = [Difference(name, one.situation(after.project(name))) for name, one in pairs]
     return [*differences, Difference(APPLICATIONS, Situation(before.argocd, after.argocd))]
+
+
+def _kept(sides: Sequence[tuple[Sequence[Manifest], Sequence[Manifest]]]) -> list[Stored]:
+    """Return both sides as the API server keeps them; as they are written where its code is not built."""
+    try:
+        return stored(sides)
+    except NotBuiltError as error:
+        print(f"diff: note: not asked: what the API server refuses: {error}", file=sys.stderr)
+        return [Stored(before, after) for before, after in sides]
 
 
 def compare_with_cluster(repository: Path) -> list[Difference]:

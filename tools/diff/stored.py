@@ -1,7 +1,7 @@
 """What the API server would make of a change of the manifests, by its own code: what it stores, and what it refuses."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tools.diff.changes import Identity, identity
@@ -21,9 +21,9 @@ class Stored:
         refusals: what it refuses of each object
     """
 
-    before: list[Manifest]
-    after: list[Manifest]
-    refusals: dict[Identity, list[Finding]]
+    before: Sequence[Manifest]
+    after: Sequence[Manifest]
+    refusals: Mapping[Identity, Sequence[Finding]] = field(default_factory=dict)
 
     def situation(self, project: Project | None) -> Situation:
         """Return where the change takes effect."""

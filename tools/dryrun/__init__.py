@@ -1,23 +1,13 @@
 """What a Kubernetes API server would say of manifests, by its own code and without a server: the Go program here."""
 
-import json
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.dryrun.program import PROGRAM, running
 from tools.manifests import FieldPath, Manifest
-from tools.repository import REPOSITORY
-
-PROGRAM = REPOSITORY / ".build" / "bin" / "dryrun"
-NEWEST = PROGRAM.with_name("dryrun-newest")  # of newest.mod
-HOW = "tools/setup.sh dryrun"
-
-
-class NotBuiltError(Exception):
-    """The program is not there; the message says how to build it."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +67,6 @@ class Request:
     objects: Sequence[Manifest]
     present: Sequence[Manifest] = ()
 
-    def line(self) -> str:
-        """Return it as the program reads it; YAML's dates are text to Kubernetes."""
-        return json.dumps({"objects": list(self.objects), "present": list(self.present)}, default=str)
-
 
 @dataclass(frozen=True)
 class Said:
@@ -95,7 +81,7 @@ class Said:
     answers: list[list[Answer]]
 
 
-def ask(requests: Sequence[Request], program: Path | None = None) -> Said:
+def ask(requests: Sequence[Request], program: Path = PROGRAM) -> Said:
     """Return what the API server would say.
 
     Args:
@@ -106,15 +92,9 @@ def ask(requests: Sequence[Request], program: Path | None = None) -> Said:
         NotBuiltError: if the program is not there.
         RuntimeError: if it fails.
     """
-    program = program or PROGRAM
-    if not program.exists():
-        raise NotBuiltError(f"{program.relative_to(REPOSITORY)} is not built: '{HOW}' does it, in some minutes")
-    lines = "\n".join(request.line() for request in requests)
-    done = subprocess.run([program], input=lines, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip())
-    first, *rest = map(json.loads, done.stdout.splitlines())
-    return Said(first["kubernetes"], [[_answer(one) for one in answers] for answers in rest])
+    process = running(program)
+    said = [process.answer({"objects": list(one.objects), "present": list(one.present)}) for one in requests]
+    return Said(process.kubernetes, [[_answer(one) for one in answers] for answers in said])
 
 
 def _answer(said: dict[str, Any]) -> Answer:

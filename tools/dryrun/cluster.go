@@ -111,7 +111,7 @@ func (c *cluster) add(deciding []runtime.Object) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(policies)) {
 		c.policies = append(c.policies, validating.PolicyHook{
-			Policy: policies[name], Bindings: slices.Collect(maps.Values(bindings[name])), Evaluator: compilePolicy(policies[name]),
+			Policy: policies[name], Bindings: slices.Collect(maps.Values(bindings[name])), Evaluator: compiled(policies[name]),
 		})
 	}
 	return nil
@@ -130,6 +130,17 @@ func (c *cluster) have(data []byte) {
 		c.created[kind.key(object)] = object
 	}
 }
+
+// compiled gives a policy's program. Compiling takes far longer than judging by it, and each request brings the same policies.
+func compiled(policy *validating.Policy) validating.Validator {
+	key := policy.Spec.String()
+	if programs[key] == nil {
+		programs[key] = compilePolicy(policy)
+	}
+	return programs[key]
+}
+
+var programs = map[string]validating.Validator{}
 
 // compilePolicy is how the API server compiles a policy: the parts that it puts together differ from one version to the next.
 //

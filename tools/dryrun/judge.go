@@ -38,9 +38,14 @@ type kind struct {
 	external func(runtime.Object) (runtime.Object, error)
 }
 
-// judge says what the API server would of one object.
-func (c *cluster) judge(data []byte) answer {
-	said := answer{Findings: []finding{}}
+// judge says what the API server would of one object. Where its code fails, the API server refuses the request and goes on, and so does this.
+func (c *cluster) judge(data []byte) (said answer) {
+	said = answer{Findings: []finding{}}
+	defer func() {
+		if cause := recover(); cause != nil {
+			said.Findings = append(said.Findings, finding{By: "validation", Message: fmt.Sprintf("the API server's own code fails: %v", cause)})
+		}
+	}()
 	kind, ok := c.kindOf(data)
 	if !ok {
 		return said

@@ -1,4 +1,5 @@
-// Command dryrun says of rendered objects what a Kubernetes API server would say of them, by the API server's own code and without a server.
+// Command dryrun says of objects what a Kubernetes API server would say of them, by the API server's own code and without a server.
+// It renders kustomizations too, by the code of kubectl.
 //
 // It reads requests and writes answers, one JSON document a line; the first line of output names the Kubernetes version that go.mod takes.
 package main
@@ -15,8 +16,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// request asks about the objects of one cluster.
+// request asks about the objects of one cluster, or for a rendering.
 type request struct {
+	// Kustomize is the directory to render; then nothing else is asked.
+	Kustomize string `json:"kustomize"`
 	// Objects are what would be sent to it. The namespaces, policies and definitions of kinds among them count for the others.
 	Objects []json.RawMessage `json:"objects"`
 	// Present are what it has already: an object of the same kind and name is updated, others are created.
@@ -63,24 +66,32 @@ func main() {
 func run(input io.Reader, output io.Writer) error {
 	buffered := bufio.NewWriter(output)
 	lines := json.NewEncoder(buffered)
-	if err := lines.Encode(map[string]string{"kubernetes": kubernetesVersion()}); err != nil {
+	if err := errors.Join(lines.Encode(map[string]string{"kubernetes": kubernetesVersion()}), buffered.Flush()); err != nil {
 		return err
 	}
 	for requests := json.NewDecoder(input); ; {
 		var asked request
 		if err := requests.Decode(&asked); errors.Is(err, io.EOF) {
-			return buffered.Flush()
+			return nil
 		} else if err != nil {
 			return fmt.Errorf("reading a request: %w", err)
 		}
-		answers, err := asked.answers()
+		said, err := asked.reply()
 		if err != nil {
 			return err
 		}
-		if err := lines.Encode(answers); err != nil {
+		if err := errors.Join(lines.Encode(said), buffered.Flush()); err != nil {
 			return err
 		}
 	}
+}
+
+// reply gives what a request asks for.
+func (asked request) reply() (any, error) {
+	if asked.Kustomize != "" {
+		return render(asked.Kustomize)
+	}
+	return asked.answers()
 }
 
 // answers gives one for each object of a request.
