@@ -66,6 +66,8 @@ def changed(tmp_path: Path) -> Callable[[Path], Path]:
         root = tmp_path / "repository"
         for name in ("deploy", "argocd"):
             shutil.copytree(REPOSITORY / name, root / name)
+        # The application has a word of its own.
+        (root / "src").symlink_to(REPOSITORY / "src")
         for file in directory.rglob("*"):
             if file.is_file() and file.name != CASE:
                 target = root / file.relative_to(directory)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tools.check import (  # noqa: F401 - their rules register themselves
     apiserver,
+    application,
     environments,
     flows,
     kustomizations,

@@ -391,6 +391,17 @@ class Sources:
                     return _generated_key(one, entry, key) or one.document.place(entry)
         return None
 
+    def env_files(self, kind: str, name: str) -> list[Path]:
+        """Return the files of `envs` from which generators make an object."""
+        list_name = f"{kind[0].lower()}{kind[1:]}Generator"
+        entries = [(one, entry) for one in self.kustomizations for entry in one.items(list_name)]
+        return [
+            one.directory / str(node.value)
+            for one, entry in entries
+            if text_of(entry, "name") in name
+            for node in items_of(entry, "envs")
+        ]
+
 
 def _generated_key(kustomization: Kustomization, entry: yaml.Node, key: str) -> Place | None:
     for node in items_of(entry, "literals"):
@@ -402,8 +413,9 @@ def _generated_key(kustomization: Kustomization, entry: yaml.Node, key: str) -> 
             return Place(kustomization.directory / path, 1)
     for node in items_of(entry, "envs"):
         file = kustomization.directory / str(node.value)
-        if f"\n{key}=" in f"\n{file.read_text()}":
-            return _line_with(Place(file, 1), f"{key}=")
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if line.partition("=")[0].strip() == key:
+                return Place(file, number)
     return None
 
 
