@@ -160,7 +160,7 @@ def test_objects_that_are_new(server: ApiServer, here: Here, mutants: list[Mutan
     assert judge(mutants, here.ask(mutants), verdicts) == []
     assert min(sum(one.refuses for one in verdicts), sum(not one.refuses for one in verdicts)) > ASKED // 10
     assert len(mutants) >= ASKED
-    measure("objects judged alike, if new", str(len(mutants)))
+    measure("creations-judged", len(mutants))
 
 
 def test_objects_that_are_there(
@@ -171,7 +171,7 @@ def test_objects_that_are_there(
     verdicts = server.all([partial(server.update, one, at.origin) for one, at in zip(sent, staying, strict=True)])
     assert judge(staying, here.ask(staying, there=True), verdicts) == []
     assert len(staying) >= ASKED
-    measure("objects judged alike, if there already", str(len(staying)))
+    measure("updates-judged", len(staying))
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def test_workloads_under_the_policies(
     denying = {one.reason for said in refused for one in said.findings}
     assert denying == {one["metadata"]["name"] for one in policies if one["kind"] == "ValidatingAdmissionPolicy"}
     assert len(refused) < len(judged)
-    measure("workloads judged alike by the policies", str(len(judged)))
+    measure("workloads-judged", len(judged))
 
 
 def by(said: Answer) -> set[str]:

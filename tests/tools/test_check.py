@@ -221,3 +221,81 @@ def test_the_repository_is_sound() -> None:
 def test_a_line_is_reported_once_with_its_environments(changed: Callable[[Path], Path]) -> None:
     (found,) = [one for one in check(changed(BROKEN / "pod-security" / "runs-as-root")) if not one.note]
     assert found.environments == environments()
+
+
+# --- another repository
+
+SERVICE = """apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec:
+  selector: {app: shop}
+  ports: [{port: 80, targetPort: 3000}]
+"""
+WORKLOAD = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec:
+      containers:
+        - name: api
+          image: example.org/shop:1.0
+          ports: [{name: web, containerPort: 3000}]
+"""
+ONE_OR_THE_OTHER = """apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+resources: [store.yaml]
+"""
+STORE = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: store}
+data: {KIND: of its own}
+"""
+
+
+def elsewhere(root: Path, deploy: str, workload: str = WORKLOAD) -> Path:
+    """Write a repository that has none of our conventions: a folder of another name, components that exclude others."""
+    files = {
+        "base/kustomization.yaml": "resources: [deployment.yaml, service.yaml]\n",
+        "base/deployment.yaml": workload,
+        "base/service.yaml": SERVICE,
+        "base/NOTES.txt": "Nobody deploys this.\n",
+        **{f"components/{name}/kustomization.yaml": ONE_OR_THE_OTHER for name in ("mysql", "postgres")},
+        **{f"components/{name}/store.yaml": STORE for name in ("mysql", "postgres")},
+        "overlays/test/kustomization.yaml": "resources: [../../base]\n",
+        "overlays/live/kustomization.yaml": "namespace: shop\nresources: [../../base]\n",
+    }
+    for name, text in files.items():
+        file = root / deploy / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(("deploy", "named"), [("deploy", ""), ("k8s", "k8s")])
+def test_another_repository_is_not_held_to_our_conventions(
+    tmp_path: Path, deploy: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = elsewhere(tmp_path, deploy)
+    assert main(["check", "--root", str(root / named)]) == 0, capsys.readouterr().out
+
+
+def test_what_is_broken_anywhere_is_found_in_another_repository(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = elsewhere(tmp_path, "deploy", WORKLOAD.replace("name: web", "name: much-too-long-a-name"))
+    assert main(["check", "--root", str(root), "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["rule"], found["file"], found["environments"]) == (
+        "refused",
+        "deploy/base/deployment.yaml",
+        ["live", "test"],
+    )
+
+
+def test_a_directory_without_overlays_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="overlays"):
+        main(["check", "--root", str(tmp_path)])

@@ -5,7 +5,7 @@ the rules below against the result. docs/decisions/0014-verification-des-overlay
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,19 @@ class Finding:
     environments: list[str] = field(default_factory=list)
 
 
-def check(root: Path = REPOSITORY) -> list[Finding]:
-    """Return what is wrong in a repository, in the order of its files."""
-    with open_tree(root) as tree:
+def check(root: Path = REPOSITORY, *, own: bool = True) -> list[Finding]:
+    """Return what is wrong in a repository, in the order of its files.
+
+    Args:
+        root: the repository
+        own: whether it keeps the conventions of this one; else only what is wrong in any is
+
+    Raises:
+        RefusedError: if it has no overlay.
+    """
+    with open_tree(root, own=own) as tree:
         # Nothing can be said of what is no YAML.
-        if unreadable := [*_found(RULES["syntax"], "", tree)]:
+        if unreadable := _found(RULES["syntax"], "", tree):
             return _merged(tree, unreadable)
         found, renderings = _rendered(tree)
         try:
@@ -67,21 +75,25 @@ def check(root: Path = REPOSITORY) -> list[Finding]:
         except NotBuiltError as error:
             return sorted([*_merged(tree, found + _relations(tree, renderings, found)), _not_asked(error)])
         pairs = list(zip(renderings, answers, strict=True))
-        for rule in of(Scope.JUDGED):
-            found += [one for pair in pairs for one in _found(rule, pair[0].environment, *pair)]
+        found += [one for pair in pairs for one in _all(tree, Scope.JUDGED, pair[0].environment, *pair)]
         # The other rules rely on the form of the objects.
         broken = {environment for name, _, environment in found if name == "refused"}
         valid = [one for one in renderings if one.environment not in broken]
         return _merged(tree, found + _relations(tree, valid, found))
 
 
-def _found(rule: Rule, environment: str, *given: Any) -> Iterator[Found]:
-    return ((rule.name, problem, environment) for problem in rule.find(*given))
+def _found(rule: Rule, environment: str, *given: Any) -> list[Found]:
+    return [(rule.name, problem, environment) for problem in rule.find(*given)]
+
+
+def _all(tree: Tree, scope: Scope, environment: str, *given: Any) -> list[Found]:
+    """Return what the rules of a scope find."""
+    return [one for rule in of(scope, own=tree.own) for one in _found(rule, environment, *given)]
 
 
 def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
     """Return what is wrong with the files, and what they render to."""
-    found = [one for rule in of(Scope.FILES) for one in _found(rule, "", tree)]
+    found = _all(tree, Scope.FILES, "", tree)
     renderings: list[Rendering] = []
     for overlay in tree.overlays:
         try:
@@ -94,13 +106,11 @@ def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
 
 def _relations(tree: Tree, valid: list[Rendering], before: list[Found]) -> list[Found]:
     """Return what is wrong between objects, and between renderings, beside what was found before."""
-    found: list[Found] = []
-    for rendering in valid:
-        found += [one for rule in of(Scope.RENDERING) for one in _found(rule, rendering.environment, rendering)]
+    found = [one for each in valid for one in _all(tree, Scope.RENDERING, each.environment, each)]
     # Half of the environments would look like a difference.
     if {rendering.environment for rendering in valid} == {overlay.name for overlay in tree.overlays}:
-        found += [one for rule in of(Scope.RENDERINGS) for one in _found(rule, "", tree, valid)]
-        found += [one for rule in of(Scope.LAST) if _is_sound(before + found) for one in _found(rule, "", tree, valid)]
+        found += _all(tree, Scope.RENDERINGS, "", tree, valid)
+        found += _all(tree, Scope.LAST, "", tree, valid) if _is_sound(before + found) else []
     return found
 
 
@@ -131,6 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = "\n".join(f"  {one.name:22}{one.finds}" for _, one in sorted(RULES.items()))
     parser.epilog = f"rules:\n{listed}\n\nA note does not change the exit status."
     parser.add_argument("--explain", metavar="RULE", help="say why a rule is there, what to do, and give an example")
+    parser.add_argument("--root", metavar="DIR", type=Path, help="check another repository, or its folder of overlays/")
     add_json_option(parser)
 
 
@@ -138,12 +149,12 @@ def main(options: argparse.Namespace) -> int:
     """Report what is wrong; return 1 if anything but notes is.
 
     Raises:
-        RefusedError: if a rule is to be explained that there is not.
+        RefusedError: if a rule is to be explained that there is not, or a directory has no overlay.
     """
     if options.explain is not None:
         print(explain(options.explain))
         return 0
-    found = check()
+    found = check(options.root, own=False) if options.root else check()
     if options.json:
         print_json([vars(finding) for finding in found])
     else:

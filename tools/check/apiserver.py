@@ -66,20 +66,27 @@ def refused(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[Problem
 @rule(
     "pod-security",
     Scope.JUDGED,
-    why=(
-        "The namespace refuses such a pod, so a rollout stands still; a namespace that does not enforce the level "
-        "lets in pods that can leave their container."
-    ),
+    why="The namespace refuses such a pod, so a rollout stands still.",
     remedy="Set the field to the value that the message names, in the base rather than in an overlay.",
 )
 def pod_security(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[Problem]:
-    """What Pod Security refuses, by its own code, and a namespace that does not enforce the restricted level."""
+    """What Pod Security refuses at the level of the namespace, by its own code."""
+    yield from _problems(rendering, answers, "pod-security")
+
+
+@rule(
+    "restricted",
+    why="A namespace that does not enforce the level lets in pods that can leave their container.",
+    remedy="Label the Namespace as those of the other overlays are.",
+    own=True,
+)
+def restricted(rendering: Rendering) -> Iterator[Problem]:
+    """A namespace that does not enforce the restricted level of Pod Security."""
     for namespace in rendering.of_kind("Namespace"):
         if get(namespace, ("metadata", "labels", _ENFORCE)) != "restricted":
             reason = f"{title(namespace)} does not enforce the restricted level of Pod Security"
             path = ("metadata", "labels", _ENFORCE)
             yield rendering.problem(namespace, path, reason, f"label it {_ENFORCE}: restricted")
-    yield from _problems(rendering, answers, "pod-security")
 
 
 @rule(

@@ -26,6 +26,7 @@ _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
     Scope.RENDERINGS,
     why="The API reads its variables at its start, and ends there if one is wrong: the rollout stands still.",
     remedy="Give the variable a value that the message allows.",
+    own=True,
 )
 def settings(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A variable that the API refuses, by its own code."""

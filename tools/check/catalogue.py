@@ -29,6 +29,7 @@ class Rule:
         why: what would come of the mistake
         remedy: what to do
         find: gives the problems
+        own: whether it holds a convention of this repository, which another may do without
     """
 
     name: str
@@ -36,6 +37,7 @@ class Rule:
     why: str
     remedy: str
     find: Callable[..., Any]
+    own: bool
 
     @property
     def finds(self) -> str:
@@ -46,16 +48,18 @@ class Rule:
 RULES: dict[str, Rule] = {}
 
 
-def rule(name: str, scope: Scope = Scope.RENDERING, *, why: str, remedy: str) -> Callable[[Function], Function]:
+def rule(
+    name: str, scope: Scope = Scope.RENDERING, *, why: str, remedy: str, own: bool = False
+) -> Callable[[Function], Function]:
     """Return a decorator by which a function becomes a rule; the first line of its text says what it finds."""
 
     def register(function: Function) -> Function:
-        RULES[name] = Rule(name, scope, why, remedy, function)
+        RULES[name] = Rule(name, scope, why, remedy, function, own)
         return function
 
     return register
 
 
-def of(scope: Scope) -> Iterator[Rule]:
-    """Give the rules of a scope."""
-    return (one for one in RULES.values() if one.scope is scope)
+def of(scope: Scope, *, own: bool = True) -> Iterator[Rule]:
+    """Give the rules of a scope; without `own`, those that hold in any repository."""
+    return (one for one in RULES.values() if one.scope is scope and (own or not one.own))

@@ -26,6 +26,7 @@ ALLOWED = Path("deploy", "differences.yaml")
     Scope.RENDERINGS,
     why="What only one environment has is not tried before it counts, or was forgotten in the others.",
     remedy="Add the object to the others too, or to deploy/differences.yaml if the difference is meant.",
+    own=True,
 )
 def one_environment(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """An object that some environments have and others not, unless deploy/differences.yaml has it."""
@@ -86,6 +87,7 @@ def node_ports(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     Scope.RENDERINGS,
     why="Objects land in a namespace that nobody makes, or two environments overwrite each other's.",
     remedy="Set `namespace` in the overlay, and have a Namespace of that name among its resources.",
+    own=True,
 )
 def namespaces(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """Objects in a namespace that the overlay does not make, or that is another environment's."""

@@ -96,6 +96,7 @@ class _Held:
     remedy=(
         "Change the policy or deploy/flows.yaml until both say the same; a new workload or environment is an end there."
     ),
+    own=True,
 )
 def flows(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A connection that policies let pass and deploy/flows.yaml does not, the reverse, or a name there of nothing."""

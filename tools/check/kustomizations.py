@@ -212,6 +212,7 @@ def _named(node: yaml.Node) -> Iterator[yaml.Node]:
     Scope.FILES,
     why="It looks as if it were deployed, and is not.",
     remedy="Name it in the kustomization beside it, or remove it.",
+    own=True,
 )
 def unused_files(tree: Tree) -> Iterator[Problem]:
     """A file beside a kustomization that none names, so that what it says is nowhere."""

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, Place, Sources, chain, read
+from tools.command import RefusedError
 from tools.manifests import Container, FieldPath, Manifest, Pod, get, pods_of, selects
 from tools.render import RenderError, build
 
@@ -111,24 +112,26 @@ class Entry:
 
 @dataclass(frozen=True)
 class Tree:
-    """A repository's deploy/ and argocd/.
+    """A repository's manifests.
 
     Attributes:
-        root: the repository
-        scratch: where a copy of deploy/ is
+        deploy: where they are: deploy/, in another repository perhaps of another name
+        scratch: where a copy of the repository is, as far as renderings need it
+        own: whether it keeps the conventions of this one
     """
 
-    root: Path
+    deploy: Path
     scratch: Path
+    own: bool = True
 
     @property
-    def deploy(self) -> Path:
-        """Where the manifests are."""
-        return self.root / "deploy"
+    def root(self) -> Path:
+        """The repository."""
+        return self.deploy.parent
 
     def files(self, pattern: str) -> list[Path]:
         """Return the files whose names match a pattern."""
-        return sorted(file for name in ("argocd", "deploy") for file in (self.root / name).rglob(pattern))
+        return sorted(file for directory in (self.root / "argocd", self.deploy) for file in directory.rglob(pattern))
 
     @property
     def overlays(self) -> list[Path]:
@@ -155,12 +158,12 @@ class Tree:
         return [document for document in yaml.load_all(text, Loader=LOADER) if document]
 
     def renderings(self, overlay: Path) -> list[Rendering]:
-        """Return an overlay as it is, and with every component that it lacks.
+        """Return an overlay as it is, and with every component that it lacks; elsewhere these may exclude each other.
 
         Raises:
             RenderError: if Kustomize refuses one.
         """
-        missing = self.missing_components(overlay)
+        missing = self.missing_components(overlay) if self.own else []
         return [self.render(overlay), *([self.render(overlay, missing)] if missing else [])]
 
     def deployed(self, renderings: Sequence[Rendering]) -> list[Rendering]:
@@ -235,9 +238,23 @@ def _load(file: Path) -> Any:
 
 
 @contextmanager
-def open_tree(root: Path) -> Iterator[Tree]:
-    """Give a repository's tree, with a copy that its variants are rendered from."""
+def open_tree(root: Path, *, own: bool = True) -> Iterator[Tree]:
+    """Give a repository's tree, with a copy that its variants are rendered from.
+
+    Args:
+        root: the repository, or the directory in which its overlays/ are
+        own: whether it keeps the conventions of this one
+
+    Raises:
+        RefusedError: if it has no overlay.
+    """
+    found = [one.resolve() for one in (root / "deploy", root) if any(one.glob(f"overlays/*/{KUSTOMIZATION}"))]
+    if not found:
+        raise RefusedError(f"{root} has no deploy/overlays/NAME/{KUSTOMIZATION}: name a directory that has overlays/")
     with tempfile.TemporaryDirectory(prefix="check-") as scratch:
-        tree = Tree(root.resolve(), Path(scratch).resolve())
-        shutil.copytree(tree.deploy, tree.scratch / "deploy")
+        tree = Tree(found[0], Path(scratch).resolve(), own)
+        shutil.copytree(tree.deploy, tree.scratch / tree.deploy.name)
+        for beside in tree.root.iterdir():
+            if beside != tree.deploy:
+                (tree.scratch / beside.name).symlink_to(beside)
         yield tree

@@ -34,6 +34,7 @@ def images(rendering: Rendering) -> Iterator[Problem]:
         "first promotion."
     ),
     remedy="`make promote` writes the digest of what was built.",
+    own=True,
 )
 def digests(rendering: Rendering) -> Iterator[Problem]:
     """An image that no digest fixes, where Argo CD deploys."""
