@@ -108,7 +108,7 @@ build_newest() {
   ! go_tool_is_current "$bin/dryrun-newest" tools/dryrun || return 0
   say "building dryrun for the newest Kubernetes"
   install_python go
-  GOFLAGS='-mod=readonly -modfile=newest.mod -ldflags=-s' CGO_ENABLED=0 .venv/bin/go -C tools/dryrun build -o "$PWD/$bin/dryrun-newest" .
+  GOFLAGS='-mod=readonly -modfile=newest.mod -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C tools/dryrun build -o "$PWD/$bin/dryrun-newest" .
 }
 
 what=${1:-}
