@@ -6,6 +6,7 @@ https://gunicorn.org/reference/settings/ describes the settings; here stands why
 import gc
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ except SettingsError as error:
     sys.exit(2)
 logs.configure(_settings.log_level)
 
-wsgi_app = "datapress_api.app:create_app_from_environ()"
+# Threads for views that wait: few enough that replicas leave a database of 100 connections some to spare. The queue:
+# what they answer within a second if each view takes a tenth of one; who comes then had better ask again (503).
+wsgi_app = "datapress_api.app:create_server_from_environ(threads=8, queue=80)"
 
 # The metrics have a port of their own, so that no Service shows them.
 _address = f"[{_settings.bind_address}]" if ":" in _settings.bind_address else _settings.bind_address
@@ -35,10 +38,8 @@ bind = [f"{_address}:{port}" for port in (_settings.api_port, _settings.metrics_
 # One process: of several, a scrape would see the counters of whichever answers it. More capacity is more replicas. Said
 # here, so that WEB_CONCURRENCY cannot change it.
 workers = 1
-# Chosen by measurement: docs/decisions/0002-gunicorn-worker.md
-worker_class = "datapress_api.worker.Worker"
-# They wait for slow clients and for bodies only; whole requests are answered without them.
-threads = 4
+# gunicorn's own event loop: docs/decisions/0034-worker-asgi.md
+worker_class = "asgi"
 
 # Longer than NGINX keeps an idle connection (5 s): did the API close first, a request could meet a closed connection.
 keepalive = 75
@@ -68,3 +69,22 @@ def when_ready(_server: Any) -> None:
     https://docs.python.org/3/library/gc.html#gc.freeze
     """
     gc.freeze()
+
+
+def post_worker_init(worker: Any) -> None:
+    """End a worker, on SIGTERM, as soon as it has answered what it was asked.
+
+    By itself gunicorn waits for all its connections, for `graceful_timeout`: for those that NGINX and Prometheus keep
+    and ask nothing on, too, and for half a request.
+    """
+
+    def finish() -> None:
+        worker.handle_exit_signal()
+        worker.asgi.when_quiet(worker.handle_quit_signal)
+
+    worker.loop.add_signal_handler(signal.SIGTERM, finish)
+
+
+def worker_int(_worker: Any) -> None:
+    """End a worker at once, on Ctrl-C: Python would wait for each view that waits in a thread."""
+    os._exit(0)

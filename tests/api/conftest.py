@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from datapress_api.app import create_app
+from datapress_api.metrics import Metrics
 from datapress_api.settings import Settings
 from tests.support.gunicorn_server import CONFIGURATION, Server
 
@@ -20,8 +21,13 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Flask:
-    return create_app(settings)
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def app(settings: Settings, metrics: Metrics) -> Flask:
+    return create_app(settings, metrics)
 
 
 @pytest.fixture

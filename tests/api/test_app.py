@@ -10,20 +10,19 @@ import pytest
 import yaml
 from flask import Flask
 from flask.testing import FlaskClient
-from prometheus_client.parser import text_string_to_metric_families
 
 from datapress_api import logs
-from datapress_api.app import LARGEST_BODY, create_app
+from datapress_api.app import create_app
+from datapress_api.metrics import Metrics
 from datapress_api.settings import Settings
 from tests.support.gunicorn_server import CONFIGURATION
 
 
-def metrics_of(client: FlaskClient, settings: Settings) -> dict[tuple[str, ...], float]:
+def samples_of(metrics: Metrics) -> dict[tuple[str, ...], float]:
     """Return the samples by name and label values."""
-    text = client.get("/metrics", base_url=f"http://localhost:{settings.metrics_port}").text
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in metrics.registry.collect()
         for sample in family.samples
     }
 
@@ -86,12 +85,6 @@ def test_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
     assert set(client.delete("/").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing"])
-def test_large_body_is_refused_everywhere(client: FlaskClient, path: str) -> None:
-    assert client.get(path, data=b"x" * (LARGEST_BODY + 1)).status_code == 413
-    assert client.get(path, data=b"x" * LARGEST_BODY).status_code in {200, 404}
-
-
 def test_fault_of_ours_is_logged_and_not_told(app: Flask, capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> str:
         raise RuntimeError("internal matter")
@@ -149,33 +142,28 @@ def test_probes_that_succeed_are_logged_for_debugging_only(
     assert [line[0] for line in access_lines] == [level]
 
 
-def test_requests_are_counted_by_method_route_and_status(client: FlaskClient, settings: Settings) -> None:
+def test_requests_are_counted_by_method_route_and_status(client: FlaskClient, metrics: Metrics) -> None:
     for _ in range(3):
         client.get("/version")
     client.delete("/version")
-    samples = metrics_of(client, settings)
+    samples = samples_of(metrics)
     assert samples["http_requests_total", "GET", "/version", "200"] == 3
     assert samples["http_requests_total", "DELETE", "unmatched", "405"] == 1
     assert samples["http_request_duration_seconds_count", "GET", "/version"] == 3
     assert 0 < samples["http_request_duration_seconds_sum", "GET", "/version"] < 5
 
 
-def test_a_client_cannot_make_time_series(client: FlaskClient, settings: Settings) -> None:
+def test_a_client_cannot_make_time_series(client: FlaskClient, metrics: Metrics) -> None:
     for number in range(5):
         client.open(f"/{number}", method=f"M{number}")
-    counts = {key: value for key, value in metrics_of(client, settings).items() if key[0] == "http_requests_total"}
+    counts = {key: value for key, value in samples_of(metrics).items() if key[0] == "http_requests_total"}
     assert counts == {("http_requests_total", "OTHER", "unmatched", "404"): 5}
 
 
-def test_metrics_port_has_the_metrics_alone(client: FlaskClient, settings: Settings) -> None:
-    base_url = f"http://localhost:{settings.metrics_port}"
-    assert client.get("/metrics", base_url=base_url).content_type.startswith("text/plain")
-    for path in ["/", "/health", "/version"]:
-        answer = client.get(path, base_url=base_url)
-        assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
-
-
-def test_applications_do_not_share_counters(app: Flask, settings: Settings) -> None:
-    app.test_client().get("/")
-    other = create_app(settings).test_client()
-    assert ("http_requests_total", "GET", "/", "200") not in metrics_of(other, settings)
+def test_applications_do_not_share_counters(client: FlaskClient, metrics: Metrics, settings: Settings) -> None:
+    other = Metrics()
+    create_app(settings, other)
+    client.get("/")
+    counted = "http_requests_total", "GET", "/", "200"
+    assert counted in samples_of(metrics)
+    assert counted not in samples_of(other)

@@ -11,6 +11,7 @@ from hypothesis import settings
 from jsonschema import Draft202012Validator
 
 from datapress_api.app import create_app
+from datapress_api.metrics import Metrics
 from datapress_api.settings import Settings
 from tests.support.gunicorn_server import CONFIGURATION, Server
 
@@ -20,7 +21,7 @@ DESCRIPTION = yaml.safe_load(PATH.read_text())
 PROBLEM = Draft202012Validator(DESCRIPTION["components"]["schemas"]["Problem"])
 
 in_process = schemathesis.openapi.from_path(PATH)
-in_process.app = create_app(Settings(environment="dev", db_password="demo-x"))
+in_process.app = create_app(Settings(environment="dev", db_password="demo-x"), Metrics())
 served = schemathesis.openapi.from_path(PATH)
 
 
@@ -56,4 +57,4 @@ def test_described_answer_and_headers_occur(client: FlaskClient, path: str, meth
 def test_described_problem_occurs(client: FlaskClient, server: Server) -> None:
     PROBLEM.validate(client.get("/nothing").json)
     PROBLEM.validate(client.post("/").json)
-    PROBLEM.validate(server.send(b"nonsense\r\n\r\n").json)
+    PROBLEM.validate(server.send(b"GET / HTTP/1.1\r\nHost: test\r\nContent-Length: 65537\r\n\r\n").json)

@@ -1,8 +1,9 @@
-"""The API as it runs: gunicorn with our configuration and worker, in a process of its own."""
+"""The API as it runs: gunicorn with our configuration, in a process of its own."""
 
 import json
 import os
 import re
+import select
 import selectors
 import signal
 import socket
@@ -10,23 +11,57 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import cast
 
 import pytest
-from gunicorn.config import Config
 
-from datapress_api.worker import Worker
 from tests.support.gunicorn_server import CONFIGURATION, GOOD_ENVIRON, PASSWORD, Server, read_answer
 from tests.support.product import BY_HAND
 from tests.support.waiting import eventually
 from tools.local.ports import free_port
 
 StartServer = Callable[..., Server]
+VIEWS = """
+def with_views(*arguments, create=app.create_app):
+    api = create(*arguments)
+    api.add_url_rule("/wait/<seconds>", view_func=wait)
+    api.add_url_rule("/stream", view_func=lambda: stream())
+    return api
+
+def wait(seconds):
+    time.sleep(float(seconds))
+    return {}
+
+def stream():
+    try:
+        for number in itertools.count():
+            yield str(number)
+            time.sleep(0.05)
+    finally:
+        logging.getLogger("tests").warning("stream closed")
+
+app.create_app = with_views
+"""
 MIB = 1024 * 1024
 SLOW_REQUEST = b"POST /version HTTP/1.1\r\nHost: test\r\nX-Request-ID: slow\r\nContent-Length: 4\r\n\r\n"
+
+
+@pytest.fixture
+def start_changed(start_server: StartServer, tmp_path: Path) -> StartServer:
+    """Start a gunicorn with a change to the package that it serves."""
+
+    def start(change: str) -> Server:
+        configuration = tmp_path / "gunicorn.conf.py"
+        configuration.write_text(
+            f"__file__ = {str(CONFIGURATION)!r}\nexec(open(__file__).read())\n"
+            f"import itertools, time\nfrom datapress_api import app, asgi\n{change}\n"
+        )
+        return start_server(configuration)
+
+    return start
 
 
 @pytest.mark.parametrize(
@@ -77,7 +112,6 @@ def test_each_port_has_its_own(server: Server) -> None:
     assert server.request("/version").json == {"version": "1.2.3", "revision": "0a1b2c3", "environment": BY_HAND}
     assert server.request("/metrics").status == 404
     assert b"http_requests_total" in server.request("/metrics", port=server.metrics_port).body
-    assert server.request("/", port=server.metrics_port).status == 404
 
 
 def test_no_header_chooses_the_port(server: Server) -> None:
@@ -123,37 +157,60 @@ def test_at_debug_everything_is_logged_but_the_password(start_server: StartServe
 
 
 HEAD = b"GET / HTTP/1.1\r\nHost: test\r\n"
-CHUNK = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 UNREADABLE = {
     "request line": (b"nonsense\r\n\r\n", 400),
     "HTTP version": (b"GET / HTTP/9.9\r\n\r\n", 400),
     "header name": (HEAD + b"Bad Header: x\r\n\r\n", 400),
     "header value": (HEAD + b"A: \x00\r\n\r\n", 400),
+    "both lengths": (HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     "long path": (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", 414),
     "long header": (HEAD + b"A: " + b"x" * 9000 + b"\r\n\r\n", 431),
     "transfer coding": (HEAD + b"Transfer-Encoding: wonderful\r\n\r\n", 501),
-    "expectation": (HEAD + b"Expect: wonders\r\n\r\n", 417),
-    "announced body": (HEAD + b"Content-Length: 65537\r\n\r\n", 413),
-    "chunked body": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 5 * CHUNK, 413),
-    "chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", 400),
+    "chunk": (CHUNKED + b"no number\r\n", 400),
 }
 
 
 @pytest.mark.parametrize(("sent", "status"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_cannot_be_read_is_answered_with_a_problem_document(server: Server, sent: bytes, status: int) -> None:
-    answer = server.send(sent)
+def test_what_cannot_be_read_is_refused_in_short(server: Server, sent: bytes, status: int) -> None:
+    with server.connect() as connection:
+        connection.sendall(sent)
+        answer = read_answer(connection)
+        assert connection.recv(1) == b"", "nothing that follows is taken for a request"
     assert answer.status == status
+    assert answer.headers["Content-Type"] == "text/plain"
+    assert answer.headers["Connection"] == "close"
+
+
+TOO_LARGE = {
+    "announced": HEAD + b"Content-Length: 65537\r\n\r\n",
+    "sent": HEAD + b"Content-Length: 65537\r\n\r\n" + b"x" * 65537,
+    "in chunks": CHUNKED + 5 * (b"4000\r\n" + b"x" * 0x4000 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("sent", TOO_LARGE.values(), ids=TOO_LARGE.keys())
+def test_a_large_body_is_refused_with_a_problem_document(server: Server, sent: bytes) -> None:
+    answer = server.send(sent)
+    assert answer.status == 413
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json["status"] == status
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
-    assert "127.0.0.1" not in json.dumps(server.lines_of(answer.headers["X-Request-ID"]))
+    assert [line["status"] for line in server.lines_of(answer.headers["X-Request-ID"])] == [413]
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 65536\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n10000\r\n"])
+def test_the_largest_body_is_taken(server: Server, head: bytes) -> None:
+    assert server.send(HEAD + head + b"x" * 65536 + b"\r\n0\r\n\r\n" * (b"chunked" in head)).status == 200
 
 
 def test_a_body_that_is_cut_off_is_not_taken_for_whole(server: Server) -> None:
     with server.connect() as connection:
-        connection.sendall(SLOW_REQUEST + b"xx")
+        connection.sendall(SLOW_REQUEST.replace(b"slow", b"cut-off") + b"xx")
         connection.shutdown(socket.SHUT_WR)
-        assert read_answer(connection).status == 400
+        assert connection.recv(4096) == b""
+    server.request("/", "X-Request-ID: after-the-cut-off")
+    server.lines_of("after-the-cut-off")
+    assert '"cut-off"' not in server.output()
 
 
 def test_a_path_cannot_command_the_terminal_that_shows_the_log(server: Server) -> None:
@@ -168,7 +225,7 @@ def test_connection_is_kept(server: Server) -> None:
     with server.connect() as connection:
         for path in [b"/", b"/health", b"/nothing", b"/version"]:
             connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: test\r\n\r\n")
-            assert read_answer(connection).headers["Connection"] == "keep-alive"
+            assert read_answer(connection).headers["Connection"] is None
 
 
 def test_requests_sent_at_once_are_all_answered(server: Server) -> None:
@@ -195,7 +252,7 @@ def test_a_request_that_comes_in_pieces_is_answered(server: Server) -> None:
 def test_slow_connections_do_not_delay_a_probe(start_server: StartServer, sent: bytes) -> None:
     server = start_server()
     with ExitStack() as stack:
-        for _ in range(20):
+        for _ in range(200):
             stack.enter_context(server.connect()).sendall(sent)
         time.sleep(0.1)
         begin = time.monotonic()
@@ -203,37 +260,53 @@ def test_slow_connections_do_not_delay_a_probe(start_server: StartServer, sent: 
         assert time.monotonic() - begin < 2
 
 
-@pytest.mark.parametrize("sent", [b"GET / HT", SLOW_REQUEST], ids=["head", "body"])
-def test_half_a_request_ends_in_time(start_server: StartServer, tmp_path: Path, sent: bytes) -> None:
-    configuration = tmp_path / "gunicorn.conf.py"
-    configuration.write_text(
-        f"__file__ = {str(CONFIGURATION)!r}\nexec(open(__file__).read())\n"
-        "from datapress_api import worker\nworker.SECONDS_TO_READ = 0.5\n"
-    )
-    server = start_server(configuration)
-    begin = time.monotonic()
+def test_half_a_body_ends_in_time(start_changed: StartServer) -> None:
+    server = start_changed("asgi.SECONDS_TO_READ = 0.5")
     with server.connect() as connection, server.connect() as kept:
-        connection.sendall(sent)
+        begin = time.monotonic()
+        connection.sendall(SLOW_REQUEST)
         kept.sendall(SLOW_REQUEST + b"xx")
         time.sleep(0.1)
         kept.sendall(b"xx")
         assert read_answer(kept).status == 405
-        while connection.recv(4096):
-            pass
+        assert read_answer(connection).status == 408
+        assert connection.recv(1) == b"", "what comes late is not taken for a request"
         assert 0.5 < time.monotonic() - begin < 4
         kept.sendall(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
         assert read_answer(kept).status == 200, "what was read in time is not ended later"
 
 
-def test_requests_that_arrive_whole_need_no_thread(start_server: StartServer) -> None:
-    server = start_server()
+def test_no_probe_is_behind_views_that_wait(start_changed: StartServer) -> None:
+    server = start_changed(VIEWS)
     with ExitStack() as stack:
-        for _ in range(20):
-            stack.enter_context(server.connect()).sendall(SLOW_REQUEST)
-        time.sleep(0.1)
+        clients = [stack.enter_context(server.connect()) for _ in range(200)]
+        for client in clients:
+            client.sendall(b"GET /wait/60 HTTP/1.1\r\nHost: test\r\n\r\n")
         begin = time.monotonic()
-        assert server.send(SLOW_REQUEST + b"xxxx").status == 405
-        assert time.monotonic() - begin < 2
+        assert server.request("/health").status == 200
+        assert time.monotonic() - begin < 5
+        refused, _, _ = select.select(clients, [], [], 10)
+        answers = [read_answer(client) for client in refused]
+    assert 0 < len(refused) < len(clients)
+    assert {(answer.status, answer.headers["Retry-After"]) for answer in answers} == {(503, "1")}
+    assert {answer.headers["Content-Type"] for answer in answers} == {"application/problem+json"}
+
+
+def test_a_thread_that_has_answered_is_free_for_the_next(start_changed: StartServer) -> None:
+    with start_changed(VIEWS).connect() as connection:
+        for _ in range(200):
+            connection.sendall(b"GET /wait/0 HTTP/1.1\r\nHost: test\r\n\r\n")
+            assert read_answer(connection).status == 200
+
+
+def test_an_answer_is_sent_as_it_is_made(start_changed: StartServer) -> None:
+    server = start_changed(VIEWS)
+    with server.connect() as connection:
+        connection.sendall(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+        with HTTPResponse(connection) as answer:
+            answer.begin()
+            assert answer.read(1) == b"0", "its end never comes"
+    eventually(lambda: "stream closed" in server.output(), 10, "the view learns that its client left")
 
 
 def test_connections_that_wait_are_served_in_turn(start_server: StartServer) -> None:
@@ -255,30 +328,43 @@ def test_connections_that_wait_are_served_in_turn(start_server: StartServer) -> 
                 read_answer(connection)
                 answers[connection] += 1
                 connection.sendall(request)
-        assert max(answers.values()) <= 5
+        assert max(answers.values()) <= 10
 
 
-def test_sigterm_lets_a_request_in_flight_finish(start_server: StartServer) -> None:
-    server = start_server()
-    with server.connect() as connection:
-        connection.sendall(SLOW_REQUEST + b"xx")
-        time.sleep(0.2)  # until a thread has begun to read the body
+def test_sigterm_lets_what_runs_finish_and_ends_the_rest(start_changed: StartServer) -> None:
+    server = start_changed(VIEWS)
+    with ExitStack() as stack:
+        running, kept, scraped, *halves = [
+            stack.enter_context(server.connect(port))
+            for port in (server.port, server.port, server.metrics_port, server.port, server.port)
+        ]
+        for connection in (kept, scraped):
+            connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n")
+            read_answer(connection)
+        for connection, half in zip(halves, [b"GET / HT", SLOW_REQUEST], strict=True):
+            connection.sendall(half)
+        running.sendall(b"GET /wait/2.5 HTTP/1.1\r\nHost: test\r\n\r\n")
+        time.sleep(0.2)
+        begin = time.monotonic()
         server.process.terminate()
-        eventually(lambda: "Handling signal: term" in server.output())
-        connection.sendall(b"xx")
-        answer = read_answer(connection)
-    assert answer.status == 405
-    assert server.process.wait(timeout=10) == 0
-    assert server.lines()
+        answer = read_answer(running)
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert server.process.wait(timeout=10) == 0
+    assert 2 < time.monotonic() - begin < 6
+    assert not [line for line in server.lines() if line["level"] == "error"]
 
 
-@pytest.mark.timeout(10)
-def test_ctrl_c_ends_a_worker_that_hands_a_request_over() -> None:
-    worker = Worker.__new__(Worker)
-    worker.cfg = Config()
-    worker.tpool = ThreadPoolExecutor(1)
-    with worker.tpool._shutdown_lock, pytest.raises(SystemExit):  # what the pool's submit() holds
-        worker.handle_quit(signal.SIGQUIT, None)
+def test_ctrl_c_ends_at_once_whatever_waits(start_changed: StartServer) -> None:
+    server = start_changed(VIEWS)
+    with server.connect() as waiting:
+        waiting.sendall(b"GET /wait/20 HTTP/1.1\r\nHost: test\r\n\r\n")
+        time.sleep(0.2)
+        begin = time.monotonic()
+        for pid in (server.process.pid, *server.workers()):  # as a terminal sends it
+            os.kill(pid, signal.SIGINT)
+        assert server.process.wait(timeout=10) == 0
+    assert time.monotonic() - begin < 2
+    assert not [line for line in server.lines() if line["level"] == "error"]
 
 
 def test_killed_worker_is_replaced(start_server: StartServer) -> None:
@@ -318,7 +404,6 @@ def test_configuration_suits_the_front_and_the_pod(server: Server) -> None:
     assert config["keepalive"] == "75", "NGINX keeps idle connections for 5 s, and must be the one to end them"
     assert config["graceful_timeout"] == "25", "with the preStop sleep, 10 s, less than the pod's grace period, 45 s"
     assert config["workers"] == "1", "each worker would have its own counters"
-    assert config["threads"] == "4"
     assert config["loglevel"] == "error"
     assert config["control_socket_disable"] == "True"
     assert config["worker_tmp_dir"] == "/dev/shm"

@@ -28,7 +28,7 @@ def test_every_mutant_of_a_configuration_is_caught(tmp_path: Path, count: Count,
     ("what", "file", "before", "new"),
     [
         ("nginx", "src/front/nginx.conf", "log_not_found off;", "reset_timedout_connection on"),
-        ("gunicorn", "src/api/gunicorn.conf.py", "threads = 4", "backlog = 1024"),
+        ("gunicorn", "src/api/gunicorn.conf.py", "keepalive = 75", "backlog = 1024"),
     ],
 )
 def test_a_setting_that_no_test_knows_is_named(tmp_path: Path, what: str, file: str, before: str, new: str) -> None:

@@ -2,8 +2,14 @@
 
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    make_asgi_app,
+)
 
 UNMATCHED = "unmatched"
 OTHER = "OTHER"
@@ -13,10 +19,16 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more per 
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one process.
+
+    Attributes:
+        registry: All of them.
+        exposition: ASGI application that answers with them.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.exposition = make_asgi_app(self.registry)
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
@@ -43,8 +55,3 @@ class Metrics:
     def _make_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         """Look the two series up; cached, because prometheus-client takes longer for it than for counting."""
         return self._requests.labels(method, route, status), self._seconds.labels(method, route)
-
-    def exposition(self, accept: str | None) -> tuple[bytes, str]:
-        """Return all metrics in the format that an `Accept` header asks for, and its media type."""
-        encode, media_type = choose_encoder(accept or "")
-        return encode(self.registry), media_type

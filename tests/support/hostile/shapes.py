@@ -56,8 +56,13 @@ class Case:
 
     @property
     def cut_short(self) -> Sending:
-        """The same from a client that then closes its side: gunicorn by itself need not wait for what is missing."""
-        return replace(self.sending, ending=LEAVE if self.shape.ending == LEAVE else HALF_CLOSE)
+        """The same from a client that then closes its side, as gunicorn by itself would wait for what is missing.
+
+        Not at once: gunicorn no longer answers who has closed their side.
+        """
+        if self.shape.ending == LEAVE:
+            return self.sending
+        return replace(self.sending, pieces=(*self.sending.pieces, b""), pause=1, ending=HALF_CLOSE)
 
     def __str__(self) -> str:
         return f"{self.family} {self.name.decode()}: {self.sending.pieces[0][:2000]!r}"

@@ -124,7 +124,7 @@ async def _send(connection: socket.socket, sending: Sending) -> None:
 def _main() -> None:
     """Take an exchange from standard input and give its replies to standard output, both as JSON."""
     asked = json.load(sys.stdin)
-    sendings = [Sending(tuple(map(base64.b64decode, pieces)), ending) for pieces, ending in asked["sendings"]]
+    sendings = [Sending(tuple(map(base64.b64decode, pieces)), *rest) for pieces, *rest in asked["sendings"]]
     replies = exchange((asked["host"], asked["port"]), sendings, asked["at_once"], asked["patience"])
     json.dump(
         [[base64.b64encode(reply.received).decode(), reply.ended, reply.seconds] for reply in replies], sys.stdout
