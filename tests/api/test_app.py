@@ -3,18 +3,22 @@
 import json
 import logging
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import make_server
 
 import pytest
 import yaml
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 
 from datapress_api import logs
 from datapress_api.app import create_app
 from datapress_api.metrics import Metrics
 from datapress_api.settings import Settings
+from tests.support.front_server import running_front
 from tests.support.gunicorn_server import CONFIGURATION
 
 
@@ -25,6 +29,19 @@ def samples_of(metrics: Metrics) -> dict[tuple[str, ...], float]:
         for family in metrics.registry.collect()
         for sample in family.samples
     }
+
+
+def test_a_redirect_leads_back_through_the_front(app: Flask, tmp_path: Path) -> None:
+    app.add_url_rule("/items/", "items", lambda: {"asked": request.full_path})
+    with make_server("127.0.0.1", 0, app) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever)
+        try:
+            with running_front(tmp_path, f"127.0.0.1:{server.server_port}") as front:
+                redirect = front.get("/api/items?a=b")
+                assert (redirect.status_code, redirect.headers["Location"]) == (308, "/api/items/?a=b")
+                assert front.get(redirect.headers["Location"]).json() == {"asked": "/items/?a=b"}
+        finally:
+            server.shutdown()
 
 
 def test_index_tells_who_and_when(client: FlaskClient) -> None:

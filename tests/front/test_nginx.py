@@ -166,6 +166,7 @@ def test_each_file_is_revalidated_not_downloaded_again(site: Front) -> None:
         second = site.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert second.status_code == 304, path
         assert second.headers["Cache-Control"] == "no-cache"
+        assert second.headers["Vary"] == first.headers["Vary"] == "Accept-Encoding"
         assert_hardened(second)
 
 
@@ -218,12 +219,13 @@ def test_api_paths_lose_their_prefix(staged: Front, script: ScriptedApi) -> None
 
 
 def test_api_learns_who_asks_from_nginx_alone(staged: Front, script: ScriptedApi) -> None:
-    claims = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Host": "datapress.example"}
-    staged.get("/api/", headers=claims)
+    claims = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "//me"}
+    staged.get("/api/", headers=claims | {"Host": "datapress.example:30080"})
     received = script.requests[0].headers
     assert received["X-Forwarded-For"] == "127.0.0.1"
     assert received["X-Forwarded-Proto"] == "http"
-    assert received["Host"] == "datapress.example"
+    assert received["X-Forwarded-Prefix"] == "/api"
+    assert received["Host"] == "datapress.example:30080"
     assert "Connection" not in received
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask, Response, current_app, request
 from werkzeug import Response as WerkzeugResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from datapress_api.asgi import LARGEST_BODY, REFUSAL, Server, quick
 from datapress_api.logs import REQUEST, timestamp
@@ -42,7 +43,9 @@ def create_server_from_environ(threads: int, queue: int) -> Server:
 def create_app(settings: Settings, metrics: Metrics) -> Flask:
     """Return the API, which counts its answers."""
     api = JsonApp(__name__, static_folder=None)
-    api.wsgi_app = Observer(api.wsgi_app, metrics, quiet={"/health"})  # type: ignore[method-assign]
+    # The front says under which path clients find the API, and drops what they say of it themselves.
+    prefixed = ProxyFix(api.wsgi_app, x_for=0, x_proto=0, x_prefix=1)
+    api.wsgi_app = Observer(prefixed, metrics, quiet={"/health"})  # type: ignore[method-assign]
     api.before_request(_refuse)
     api.register_error_handler(HTTPException, _answer_with_problem)
 
