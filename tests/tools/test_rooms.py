@@ -2,7 +2,10 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,15 @@ import pytest
 from tools.repository import REPOSITORY
 
 LETTERS = 60  # of the name of a test
-# A directory → the packages that nothing in it may import.
+# A directory → the list of the packages that are installed for it, in requirements/.
+PACKAGES = {
+    "src": "../src/api/requirements.in",
+    "tools": "run.in",
+    "documents": "documents.in",
+    "bench": "bench.in",
+    "tests": "test.in",
+}
+# A directory → those that nothing in it may import.
 FORBIDDEN = {"tools": {"documents", "bench"}, "documents": {"bench"}, "src": {"tools", "documents", "bench"}}
 
 
@@ -30,6 +41,33 @@ def test_a_room_imports_none_that_is_built_on_it(room: str) -> None:
     assert files
     wrong = [(file, name) for file in files for name in imported(file) if name.partition(".")[0] in FORBIDDEN[room]]
     assert wrong == []
+
+
+@pytest.mark.parametrize(("room", "listed"), PACKAGES.items())
+def test_what_a_room_imports_is_what_its_packages_bring(room: str, listed: str) -> None:
+    """What setup.sh installs for a command is all that it has; what another package happens to bring may go with it."""
+    own = {"datapress_api"} | {path.name for path in REPOSITORY.iterdir()}
+    given = declared(REPOSITORY / "requirements" / listed)
+    names = {name.partition(".")[0] for file in (REPOSITORY / room).rglob("*.py") for name in imported(file)}
+    foreign = names - sys.stdlib_module_names - own
+    assert foreign
+    assert [name for name in sorted(foreign) if not given & distributions(name)] == []
+
+
+providers = cache(packages_distributions)
+
+
+def distributions(name: str) -> set[str]:
+    """Return the packages that may bring a module; of one that is not installed here, those called like it."""
+    installed = providers().get(name, [name, f"{name}-binary"])
+    return {re.sub(r"[-_.]+", "-", distribution).lower() for distribution in installed}
+
+
+def declared(file: Path) -> set[str]:
+    """Return the packages that a .in file names, and those that it includes."""
+    lines = [line.partition("#")[0].strip() for line in file.read_text().splitlines()]
+    included = [declared(file.parent / line.removeprefix("-r ")) for line in lines if line.startswith("-r ")]
+    return {re.split(r"[^\w.-]", line)[0] for line in lines if line[:1].isalnum()}.union(*included)
 
 
 def test_no_test_imports_another() -> None:
