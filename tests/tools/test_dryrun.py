@@ -163,9 +163,27 @@ def test_a_warning_refuses_nothing() -> None:
     assert (finding.by, finding.refuses) == ("warning", False)
 
 
-@pytest.mark.parametrize("version", ["apps/v1beta1", "example.org/v1"])
-def test_a_kind_that_no_cluster_serves_is_unknown(version: str) -> None:
-    assert not answer(DEPLOYMENT | {"apiVersion": version}).known
+@pytest.mark.parametrize(
+    ("version", "kind"), [("example.org/v1", "Deployment"), ("gateway.networking.k8s.io/v1", "Gateway")]
+)
+def test_a_kind_that_a_definition_may_bring_is_unknown(version: str, kind: str) -> None:
+    said = answer(DEPLOYMENT | {"apiVersion": version, "kind": kind})
+    assert (said.known, said.findings) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "in_its_place"),
+    [
+        ("extensions/v1beta1", "Ingress", "networking.k8s.io/v1 Ingress"),
+        ("v1", "Deployment", "apps/v1 Deployment"),
+        ("apps/v1", "Deploymnet", "apps/v1 Deployment"),
+    ],
+)
+def test_a_kind_that_no_cluster_can_serve_is_refused(version: str, kind: str, in_its_place: str) -> None:
+    """Only Kubernetes itself can have a kind of its own groups."""
+    said = answer(DEPLOYMENT | {"apiVersion": version, "kind": kind})
+    (finding,) = said.findings
+    assert (said.known, finding.reason, in_its_place in finding.known) == (True, "NotServed", True)
 
 
 # --- what a cluster has

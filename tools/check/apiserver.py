@@ -122,8 +122,8 @@ def unknown_kinds(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[P
     for manifest, answer in zip(rendering.objects, answers, strict=True):
         if not answer.known:
             place = rendering.sources.locate(manifest, ("kind",))
-            reason = f"Kubernetes has no {manifest['kind']} of {manifest['apiVersion']}: nothing here can check it"
-            yield Problem(place, reason, "nothing, if the cluster has its definition", note=True)
+            reason = f"nothing here can check a {manifest['kind']} of {manifest['apiVersion']}"
+            yield Problem(place, reason, "nothing to do, if the cluster has this kind", note=True)
 
 
 def _problems(rendering: Rendering, answers: Sequence[Answer], *by: str) -> Iterator[Problem]:
@@ -144,7 +144,7 @@ def _problem(rendering: Rendering, manifest: Manifest, finding: Finding, answer:
     if len(excluding) > 1:
         return _choice(rendering, manifest, excluding, reason)
     place = _place(rendering, manifest, path or ("metadata", "name"))
-    advice = _advice(finding) or _advice_on_an_item(rendering, manifest, path, place) or "correct it"
+    advice = _advice(finding, manifest) or _advice_on_an_item(rendering, manifest, path, place) or "correct it"
     return Problem(place, reason, advice, note=not finding.refuses)
 
 
@@ -163,7 +163,9 @@ def _in_words(message: str) -> str:
     return message.rpartition("denied request: ")[2]
 
 
-def _advice(finding: Finding) -> str:
+def _advice(finding: Finding, manifest: Manifest) -> str:
+    if finding.reason == "NotServed":
+        return _advice_on_a_kind(f"{manifest['apiVersion']} {manifest['kind']}", manifest["kind"], finding.known)
     if finding.known:
         wrong = finding.message.rpartition(".")[2].rstrip('"')
         return f"take it out, or correct it{nearest(wrong, finding.known)}"
@@ -176,6 +178,12 @@ def _advice(finding: Finding) -> str:
     if wrong_type and wrong_type[1] == "string":
         return "take the quotes off"
     return "put it in quotes" if wrong_type and wrong_type[2] == "string" else ""
+
+
+def _advice_on_a_kind(wrong: str, kind: str, known: Sequence[str]) -> str:
+    """Return what to write in place of a kind that is not served: it in another version, or one of a like name."""
+    versions = [one.removesuffix(f" {kind}") for one in known if one.endswith(f" {kind}")]
+    return f"write {' or '.join(versions)}" if versions else f"write a kind that Kubernetes has{nearest(wrong, known)}"
 
 
 def _advice_on_an_item(rendering: Rendering, manifest: Manifest, path: FieldPath, place: Place) -> str:

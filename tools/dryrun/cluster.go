@@ -167,14 +167,7 @@ var decidingKinds = []string{"Namespace", "CustomResourceDefinition", "Validatin
 
 // kindOf gives the kind of an object, if the cluster serves it.
 func (c *cluster) kindOf(data []byte) (kind, bool) {
-	var named struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
-	if json.Unmarshal(data, &named) != nil {
-		return kind{}, false
-	}
-	gvk := schema.FromAPIVersionAndKind(named.APIVersion, named.Kind)
+	gvk := named(data)
 	if of, ok := strategies[gvk]; ok {
 		return builtIn(gvk, of), true
 	}
@@ -182,6 +175,18 @@ func (c *cluster) kindOf(data []byte) (kind, bool) {
 		return custom(gvk, definition)
 	}
 	return kind{}, false
+}
+
+// named is the kind that an object says it is of.
+func named(data []byte) schema.GroupVersionKind {
+	var says struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if json.Unmarshal(data, &says) != nil {
+		return schema.GroupVersionKind{}
+	}
+	return schema.FromAPIVersionAndKind(says.APIVersion, says.Kind)
 }
 
 // attributes are what admission sees of a request.

@@ -48,6 +48,8 @@ func (c *cluster) judge(data []byte) (said answer) {
 	}()
 	kind, ok := c.kindOf(data)
 	if !ok {
+		said.Findings = append(said.Findings, unserved(named(data))...)
+		said.Known = len(said.Findings) > 0
 		return said
 	}
 	said.Known = true
