@@ -296,6 +296,26 @@ def test_what_is_broken_anywhere_is_found_in_another_repository(
     )
 
 
+def given(root: Path, text: bytes) -> list[Finding]:
+    """Check a repository whose base has a ConfigMap more, of some text."""
+    elsewhere(root, "deploy")
+    (root / "deploy/base/more.yaml").write_bytes(b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n" + text)
+    (root / "deploy/base/kustomization.yaml").write_text("resources: [deployment.yaml, service.yaml, more.yaml]\n")
+    return check(root, own=False)
+
+
+@pytest.mark.parametrize("value", ["2021-13-45", "2021-12-31", "="])
+def test_what_is_text_to_kubernetes_is_text(tmp_path: Path, value: str) -> None:
+    assert not [one for one in given(tmp_path, f"data:\n  A: {value}\n".encode()) if one.rule != "unread-key"]
+
+
+@pytest.mark.parametrize("value", [b"\x01", b"\xe9t\xe9", b"[", b"\t-"])
+def test_what_is_no_text_is_reported_with_its_line(tmp_path: Path, value: bytes) -> None:
+    (found,) = given(tmp_path, b"data:\n  A: " + value + b"\n")
+    assert (found.rule, found.file) == ("syntax", "deploy/base/more.yaml")
+    assert found.line in (5, 6)  # a bracket is missed at the end
+
+
 def test_a_directory_without_overlays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="overlays"):
         main(["check", "--root", str(tmp_path)])

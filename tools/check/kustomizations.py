@@ -15,7 +15,7 @@ from tools.check.sources import (
     Kustomization,
     Place,
     chain,
-    parse,
+    fault,
     read,
     scalars,
     text_of,
@@ -53,16 +53,15 @@ _FIELDS = (
 def syntax(tree: Tree) -> Iterator[Problem]:
     """A file that is no YAML, or no JSON."""
     for file in tree.files("*.yaml"):
-        try:
-            parse(file.read_text(), file)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            yield Problem(Place(file, line), f"this is no YAML: {error.problem}", "correct it")
+        if found := fault(file):
+            yield Problem(Place(file, found[0]), f"this is no YAML: {found[1]}", "correct it")
     for file in tree.files("*.json"):
         try:
-            json.loads(file.read_text())
+            json.loads(file.read_bytes())
         except json.JSONDecodeError as error:
             yield Problem(Place(file, error.lineno), f"this is no JSON: {error.msg}", "correct it")
+        except UnicodeDecodeError:
+            yield Problem(Place(file, 1), "this is no JSON: it is not in UTF-8", "correct it")
 
 
 @rule(

@@ -12,8 +12,15 @@ from tools.images import name_of
 from tools.manifests import FieldPath, Manifest, fields, get
 
 KUSTOMIZATION = "kustomization.yaml"
+# To Kustomize and Kubernetes, a date is text, be it one of the calendar or not, and so is "=".
+_TEXT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 # libyaml, which nearly every build of PyYAML has, is ten times as fast.
-LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_SAFE = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_RESOLVERS = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TEXT]
+    for first, resolvers in _SAFE.yaml_implicit_resolvers.items()
+}
+LOADER: Any = type("Loader", (_SAFE,), {"yaml_implicit_resolvers": _RESOLVERS})
 DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
 # What tells the items of a list apart, as in Kubernetes' merge keys.
 _KEYS = ("name", "containerPort", "port", "mountPath", "key", "topologyKey")
@@ -59,7 +66,7 @@ def parse(text: str, file: Path, offset: int = 0) -> list[Document]:
     """Return the documents of a text.
 
     Raises:
-        yaml.MarkedYAMLError: if it is no YAML.
+        yaml.YAMLError: if it is no YAML.
     """
     loader = LOADER(text)
     documents = []
@@ -75,6 +82,20 @@ def read(file: Path) -> list[Document]:
         return parse(file.read_text(), file)
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
         return []
+
+
+def fault(file: Path) -> tuple[int, str] | None:
+    """Return the line from which on a file is no YAML, and why; None if it is."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        parse(text, file)
+    except yaml.MarkedYAMLError as error:
+        return error.problem_mark.line + 1 if error.problem_mark else 1, str(error.problem)
+    except yaml.reader.ReaderError as error:
+        return text.count("\n", 0, error.position) + 1, str(error.reason)
+    except UnicodeDecodeError as error:
+        return error.object.count(b"\n", 0, error.start) + 1, "it is not in UTF-8"
+    return None
 
 
 def inside(document: Document, node: yaml.Node) -> list[Document]:
