@@ -8,11 +8,11 @@ from tools.check.apiserver import judge
 from tools.check.catalogue import RULES, Scope, of
 from tools.check.rendering import Problem, Rendering, Tree
 from tools.manifests import group_of
-from tools.repository import REPOSITORY
+from tools.repository import OVERLAYS, REPOSITORY
 
 # Of those between environments, the ones that are about each by itself; they read the files of argocd/.
 OF_ONE = ("host", "namespace", "project")
-TREE = Tree(REPOSITORY, REPOSITORY)
+TREE = Tree(REPOSITORY, OVERLAYS.parent, REPOSITORY)
 
 
 def problems(rendering: Rendering) -> Iterator[Problem]:

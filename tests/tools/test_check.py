@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -294,6 +295,28 @@ def test_what_is_broken_anywhere_is_found_in_another_repository(
         "deploy/base/deployment.yaml",
         ["live", "test"],
     )
+
+
+def test_what_is_no_manifest_disturbs_nothing(tmp_path: Path) -> None:
+    root = elsewhere(tmp_path, "deploy")
+    (root / "deploy/chart").mkdir()
+    (root / "deploy/chart/template.yaml").write_text("{{- if .Values.on }}\nkind: {{ .Values.kind }}\n{{- end }}\n")
+    (root / "deploy/chart/editor.json").write_text("{} // by hand\n")
+    (root / "deploy/base/gone").symlink_to("nowhere")
+    os.mkfifo(root / "deploy/base/pipe")
+    assert check(root, own=False) == []
+
+
+def test_a_base_may_be_outside(tmp_path: Path) -> None:
+    root = elsewhere(tmp_path, "deploy", WORKLOAD.replace("name: web", "name: much-too-long-a-name"))
+    inside = root / "teams/shop/k8s"
+    (inside / "overlays/live").mkdir(parents=True)
+    text = "resources: [../../../../../deploy/base]\nreplicas: [{name: shop, count: -1}]\n"
+    (inside / "overlays/live/kustomization.yaml").write_text(text)
+    places = [(one.file, one.line) for one in check(inside, own=False)]
+    base = root / "deploy/base/deployment.yaml"
+    assert (os.path.relpath(base, inside), line_of(base, "much-too-long-a-name")) in places
+    assert ("overlays/live/kustomization.yaml", 2) in places
 
 
 def given(root: Path, text: bytes) -> list[Finding]:

@@ -37,7 +37,7 @@ class Finding:
     """What is reported.
 
     Attributes:
-        file: relative to the repository
+        file: relative to the directory that is checked
         line: the line to change
         rule: the rule's name
         reason: what is wrong
@@ -127,7 +127,7 @@ def _merged(tree: Tree, found: Iterable[Found]) -> list[Finding]:
     """Return findings, one for what shows in several renderings."""
     merged: dict[tuple[str, int, str], Finding] = {}
     for rule, problem, environment in found:
-        file = str(problem.place.file.relative_to(tree.root))
+        file = tree.name_of(problem.place.file)
         new = Finding(file, problem.place.line, rule, problem.reason, problem.advice, problem.note)
         one = merged.setdefault((file, problem.place.line, rule), new)
         if environment and environment not in one.environments:

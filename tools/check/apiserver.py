@@ -122,7 +122,7 @@ def unknown_kinds(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[P
     for manifest, answer in zip(rendering.objects, answers, strict=True):
         if not answer.known:
             place = rendering.sources.locate(manifest, ("kind",))
-            reason = f"nothing here can check a {manifest['kind']} of {manifest['apiVersion']}"
+            reason = f"nothing here can check {title(manifest)} of {manifest['apiVersion']}"
             yield Problem(place, reason, "nothing to do, if the cluster has this kind", note=True)
 
 

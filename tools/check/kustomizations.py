@@ -52,10 +52,10 @@ _FIELDS = (
 )
 def syntax(tree: Tree) -> Iterator[Problem]:
     """A file that is no YAML, or no JSON."""
-    for file in tree.files("*.yaml"):
+    for file in tree.read_files("*.yaml"):
         if found := fault(file):
             yield Problem(Place(file, found[0]), f"this is no YAML: {found[1]}", "correct it")
-    for file in tree.files("*.json"):
+    for file in tree.read_files("*.json"):
         try:
             json.loads(file.read_bytes())
         except json.JSONDecodeError as error:

@@ -1,6 +1,7 @@
 """The renderings that the repository supports, and what rules ask about the objects in them."""
 
 import difflib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, Place, Sources, chain, read
+from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, Place, Sources, chain, files_of, read
 from tools.command import RefusedError
 from tools.manifests import Container, FieldPath, Manifest, Pod, get, pods_of, selects
 from tools.render import RenderError, build
@@ -115,11 +116,13 @@ class Tree:
     """A repository's manifests.
 
     Attributes:
+        given: the directory that was named
         deploy: where they are: deploy/, in another repository perhaps of another name
         scratch: where a copy of the repository is, as far as renderings need it
         own: whether it keeps the conventions of this one
     """
 
+    given: Path
     deploy: Path
     scratch: Path
     own: bool = True
@@ -129,9 +132,21 @@ class Tree:
         """The repository."""
         return self.deploy.parent
 
+    def name_of(self, file: Path) -> str:
+        """Return what a message calls a file: its path from the directory that was named."""
+        return os.path.relpath(file, self.given)
+
     def files(self, pattern: str) -> list[Path]:
         """Return the files whose names match a pattern."""
         return sorted(file for directory in (self.root / "argocd", self.deploy) for file in directory.rglob(pattern))
+
+    def read_files(self, pattern: str) -> list[Path]:
+        """Return those that somebody reads as manifests: elsewhere, a template of Helm may stand beside them."""
+        return [one for one in self.files(pattern) if self.own or one in self._named]
+
+    @cached_property
+    def _named(self) -> set[Path]:
+        return {file for overlay in self.overlays for file in files_of(overlay)}
 
     @property
     def overlays(self) -> list[Path]:
@@ -218,8 +233,9 @@ class Tree:
         if added:
             data = changed.setdefault(overlay / KUSTOMIZATION, _load(overlay / KUSTOMIZATION))
             data["components"] = [*data.get("components", []), *(f"../../components/{path.name}" for path in added)]
-        for file, data in changed.items():
-            self._copy_of(file).write_text(yaml.dump(data, Dumper=DUMPER))
+        copies = {self._copy_of(file): data for file, data in changed.items()}
+        for copy, data in copies.items():
+            copy.write_text(yaml.dump(data, Dumper=DUMPER))
         try:
             return build(self._copy_of(overlay))
         except RenderError as error:
@@ -230,6 +246,8 @@ class Tree:
                 shutil.copy(file, self._copy_of(file))
 
     def _copy_of(self, path: Path) -> Path:
+        if not path.is_relative_to(self.root):
+            raise RenderError(f"there is no copy of {path}, which is not below {self.root}")
         return self.scratch / path.relative_to(self.root)
 
 
@@ -252,9 +270,16 @@ def open_tree(root: Path, *, own: bool = True) -> Iterator[Tree]:
     if not found:
         raise RefusedError(f"{root} has no deploy/overlays/NAME/{KUSTOMIZATION}: name a directory that has overlays/")
     with tempfile.TemporaryDirectory(prefix="check-") as scratch:
-        tree = Tree(found[0], Path(scratch).resolve(), own)
-        shutil.copytree(tree.deploy, tree.scratch / tree.deploy.name)
+        tree = Tree(root.resolve(), found[0], Path(scratch).resolve(), own)
+        shutil.copytree(tree.deploy, tree.scratch / tree.deploy.name, ignore=_left_out)
         for beside in tree.root.iterdir():
             if beside != tree.deploy:
                 (tree.scratch / beside.name).symlink_to(beside)
         yield tree
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    """Return what of a directory is not copied: what cannot be, and what is large and no manifest."""
+    unreadable = {one for one in names if not os.access(Path(directory, one), os.R_OK)}
+    special = {one for one in names if not (Path(directory, one).is_file() or Path(directory, one).is_dir())}
+    return unreadable | special | {".git", "node_modules"}

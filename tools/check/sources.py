@@ -294,6 +294,14 @@ def chain(directory: Path, added: Sequence[Path] = (), above: tuple[Path, ...] =
     return found
 
 
+def files_of(directory: Path) -> set[Path]:
+    """Return the files that Kustomize reads as manifests to render a directory."""
+    kustomizations = chain(directory)
+    named = [path for one in kustomizations for key in ("resources", "components") for path in one.paths(key)]
+    patches = {document.file for one in kustomizations for patch in one.patches for document in patch.documents}
+    return {directory / KUSTOMIZATION, *patches, *(one / KUSTOMIZATION if one.is_dir() else one for one in named)}
+
+
 @dataclass(frozen=True)
 class Sources:
     """What a rendering is made of."""
