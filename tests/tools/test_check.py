@@ -319,6 +319,48 @@ def test_a_base_may_be_outside(tmp_path: Path) -> None:
     assert ("overlays/live/kustomization.yaml", 2) in places
 
 
+OLD_FIELDS = """bases: [../../base]
+patchesStrategicMerge:
+  - scale.yaml
+  - |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: shop}
+    spec: {minReadySeconds: -7}
+patchesJson6902:
+  - target: {group: apps, version: v1, kind: Deployment, name: shop}
+    patch: |
+      - {op: add, path: /spec/revisionHistoryLimit, value: -5}
+  - target: {group: apps, version: v1, kind: Deployment, name: shop}
+    patch: |
+      - {op: replace, path: /metadata/labels/app, value: shop}
+"""
+SCALE = """apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop, labels: {app: shop}}
+spec: {replicas: -3}
+"""
+
+
+def test_the_deprecated_fields_of_a_kustomization_are_followed(tmp_path: Path) -> None:
+    live = elsewhere(tmp_path, "deploy") / "deploy/overlays/live"
+    (live / "kustomization.yaml").write_text(OLD_FIELDS)
+    (live / "scale.yaml").write_text(SCALE)
+    found = {(one.rule, Path(one.file).name, one.line) for one in check(tmp_path, own=False)}
+    file = live / "kustomization.yaml"
+    assert found >= {
+        ("refused", "scale.yaml", line_of(live / "scale.yaml", "replicas: -3")),
+        ("refused", "kustomization.yaml", line_of(file, "minReadySeconds: -7")),
+        ("refused", "kustomization.yaml", line_of(file, "value: -5")),
+    }
+    for wrong in ("-7", "-5"):
+        file.write_text(file.read_text().replace(wrong, "1"))
+    (live / "scale.yaml").write_text(SCALE.replace("-3", "3"))
+    found = {(one.rule, Path(one.file).name, one.line) for one in check(tmp_path, own=False)}
+    last = next(number for number, line in enumerate(OLD_FIELDS.splitlines(), 1) if "labels" in line) - 2
+    assert [line for rule, _, line in found if rule == "patch-without-effect"] == [last]
+
+
 def given(root: Path, text: bytes) -> list[Finding]:
     """Check a repository whose base has a ConfigMap more, of some text."""
     elsewhere(root, "deploy")

@@ -11,6 +11,7 @@ from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Entry, Problem, Rendering, Tree, nearest
 from tools.check.sources import (
     KUSTOMIZATION,
+    PATCHES,
     Document,
     Kustomization,
     Place,
@@ -144,7 +145,7 @@ def patches_without_effect(tree: Tree, renderings: list[Rendering]) -> Iterator[
     entries: dict[Entry, bool] = {}
     for rendering in renderings:
         for one in rendering.sources.kustomizations:
-            for key in ("patches", "replacements"):
+            for key in (*PATCHES, "replacements"):
                 for index in range(len(one.items(key))):
                     entry = Entry(one.document.file, key, index)
                     if not entries.get(entry):
@@ -155,7 +156,7 @@ def patches_without_effect(tree: Tree, renderings: list[Rendering]) -> Iterator[
 
 
 def _has_effect(tree: Tree, rendering: Rendering, entry: Entry) -> bool:
-    if entry.key == "patches" and _is_effective_for_certain(rendering, entry):
+    if entry.key in PATCHES and _is_effective_for_certain(rendering, entry):
         return True
     overlay = tree.deploy / "overlays" / rendering.environment
     try:
@@ -167,7 +168,8 @@ def _has_effect(tree: Tree, rendering: Rendering, entry: Entry) -> bool:
 def _is_effective_for_certain(rendering: Rendering, entry: Entry) -> bool:
     """Tell what can be told without rendering anew, which takes a tenth of a second for each patch."""
     own = next(one for one in rendering.sources.kustomizations if one.document.file == entry.file)
-    patch = own.patches[entry.index]
+    node = own.items(entry.key)[entry.index]
+    patch = next(one for one in own.patches if one.entry is node)
     return any(
         rendering.sources.is_alone_in_saying(document, manifest)
         for document in patch.documents
@@ -191,7 +193,7 @@ def _without_effect(renderings: list[Rendering], entry: Entry) -> Problem:
 
 def _targets(document: Document, entry: yaml.Node, key: str) -> list[tuple[Place, str]]:
     """Return the names in what an entry says of its targets."""
-    field = {"patches": "target", "replacements": "targets"}[key]
+    field = "targets" if key == "replacements" else "target"
     pairs = entry.value if isinstance(entry, yaml.MappingNode) else []
     below = [value for name, value in pairs if name.value == field]
     return [(document.place(value), str(value.value)) for node in below for value in _named(node)]

@@ -12,6 +12,8 @@ from tools.images import name_of
 from tools.manifests import FieldPath, Manifest, fields, get
 
 KUSTOMIZATION = "kustomization.yaml"
+# The lists of patches, in the order in which Kustomize applies them; all but one are deprecated, and often met.
+PATCHES = ("patchesStrategicMerge", "patches", "patchesJson6902")
 # To Kustomize and Kubernetes, a date is text, be it one of the calendar or not, and so is "=".
 _TEXT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
 # libyaml, which nearly every build of PyYAML has, is ten times as fast.
@@ -223,7 +225,9 @@ class Patch:
         return kind in ("", manifest["kind"]) and (not name or name in manifest["metadata"]["name"] or "*" in name)
 
     def place(self, document: Document, manifest: Manifest, path: FieldPath) -> Place | None:
-        """Return where a document of this sets a field, or removes it."""
+        """Return where a document of this sets a field, or removes it; what it says of kinds only names its object."""
+        if path in (("apiVersion",), ("kind",)):
+            return None
         if isinstance(document.node, yaml.SequenceNode):
             return self._place_of_operation(document, manifest, path)
         way = follow(document.node, manifest, path)
@@ -261,6 +265,11 @@ class Kustomization:
         """Return the items of one of its lists."""
         return items_of(self.document.node, key)
 
+    @cached_property
+    def resources(self) -> list[Path]:
+        """The files and directories that its objects are from, in the order in which Kustomize reads them."""
+        return [path for key in ("resources", "bases", "components") for path in self.paths(key)]
+
     def paths(self, key: str) -> list[Path]:
         """Return the files and directories that one of its lists names, those that are there."""
         named = [(self.directory / str(node.value)).resolve() for node in self.items(key)]
@@ -269,11 +278,14 @@ class Kustomization:
     @cached_property
     def patches(self) -> list[Patch]:
         """Its patches, in the order in which Kustomize applies them."""
-        return [Patch(entry, self._documents(entry)) for entry in self.items("patches")]
+        return [Patch(entry, self._documents(entry)) for key in PATCHES for entry in self.items(key)]
 
     def _documents(self, entry: yaml.Node) -> list[Document]:
-        inline = value_of(entry, "patch")
-        return inside(self.document, inline) if inline else read(self.directory / text_of(entry, "path"))
+        # One of patchesStrategicMerge is a text: a file's name, or the patch itself.
+        alone = isinstance(entry, yaml.ScalarNode)
+        path = self.directory / (str(entry.value) if alone else text_of(entry, "path"))
+        inline = entry if alone and "\n" in str(entry.value) else value_of(entry, "patch")
+        return inside(self.document, inline) if inline else read(path)
 
 
 def chain(directory: Path, added: Sequence[Path] = (), above: tuple[Path, ...] = ()) -> list[Kustomization]:
@@ -287,7 +299,7 @@ def chain(directory: Path, added: Sequence[Path] = (), above: tuple[Path, ...] =
     found: list[Kustomization] = []
     for document in read(directory / KUSTOMIZATION):
         own = Kustomization(document)
-        for path in [*own.paths("resources"), *own.paths("components"), *added]:
+        for path in [*own.resources, *added]:
             if path.is_dir() and path not in (*above, directory):
                 found += chain(path, above=(*above, directory))
         found.append(own)
@@ -297,7 +309,7 @@ def chain(directory: Path, added: Sequence[Path] = (), above: tuple[Path, ...] =
 def files_of(directory: Path) -> set[Path]:
     """Return the files that Kustomize reads as manifests to render a directory."""
     kustomizations = chain(directory)
-    named = [path for one in kustomizations for key in ("resources", "components") for path in one.paths(key)]
+    named = [path for one in kustomizations for path in one.resources]
     patches = {document.file for one in kustomizations for patch in one.patches for document in patch.documents}
     return {directory / KUSTOMIZATION, *patches, *(one / KUSTOMIZATION if one.is_dir() else one for one in named)}
 
@@ -311,7 +323,7 @@ class Sources:
     @cached_property
     def resources(self) -> list[Document]:
         """The documents of the files that are named as resources."""
-        files = [path for one in self.kustomizations for path in one.paths("resources") if path.is_file()]
+        files = [path for one in self.kustomizations for path in one.resources if path.is_file()]
         return [document for file in files for document in read(file)]
 
     def is_alone_in_saying(self, own: Document, manifest: Manifest) -> bool:
