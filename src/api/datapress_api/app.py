@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
+from flask.json.provider import DefaultJSONProvider
+from flask.sessions import NullSession, SessionInterface
 from werkzeug import Response as WerkzeugResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import MapAdapter
 
 from datapress_api.asgi import LARGEST_BODY, REFUSAL, Server, quick
-from datapress_api.logs import REQUEST, timestamp
+from datapress_api.logs import REQUEST, encode, timestamp
 from datapress_api.metrics import Metrics
 from datapress_api.observer import Observer
 from datapress_api.problems import MEDIA_TYPE, problem
@@ -23,10 +26,37 @@ class JsonResponse(Response):
     default_mimetype = "application/json"
 
 
+class CompactJson(DefaultJSONProvider):
+    """Writes JSON by one encoder, rather than by a new one for each answer."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        """Write it, without regard to how Flask would lay it out."""
+        return encode(obj)
+
+
+class NoSessions(SessionInterface):
+    """Sessions for an API that has none: the same empty one for all requests."""
+
+    session = NullSession()
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
+        """Return what a view sees that asks for a session."""
+        return self.session
+
+
 class JsonApp(Flask):
-    """Flask for an API whose views are plain functions."""
+    """Flask for an API of plain functions and JSON, without what costs time in each request and is of no use to it."""
 
     response_class = JsonResponse
+    json_provider_class = CompactJson
+    session_interface = NoSessions()
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind the routes to a request, whose host is known already: none depends on a domain."""
+        if request is None:
+            return super().create_url_adapter(request)
+        where = request.host, request.root_path, None, request.scheme
+        return self.url_map.bind(*where, request.method, request.path, request.query_string.decode("latin-1"))
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Take every view as it is: none is async, and Flask would inspect it for that anew in each request."""

@@ -18,7 +18,7 @@ REQUEST: ContextVar[Mapping[str, str]] = ContextVar("request", default=MappingPr
 
 # ASCII alone: a client's path could hold commands for the terminal that shows the line, and what some readers take for
 # the end of it.
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def timestamp() -> str:
@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             fields["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return _encode(fields)
+        return encode(fields)
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -77,4 +77,4 @@ def write_access(level: int, fields: Mapping[str, Any]) -> None:
         fields: What the line says besides its time and level.
     """
     line = {"ts": timestamp(), "level": logging.getLevelName(level).lower(), "msg": "request", **fields}
-    os.write(sys.stdout.fileno(), f"{_encode(line)}\n".encode())
+    os.write(sys.stdout.fileno(), f"{encode(line)}\n".encode())
