@@ -46,6 +46,9 @@ def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
 # https://github.com/kubernetes-sigs/kustomize/blob/master/api/hasher/hasher.go
 _HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 _GENERATED = ("ConfigMap", "Secret")
+# No definition can bring a group without a dot; those below k8s.io are protected.
+# https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/2337-k8s.io-group-protection
+_OWN_GROUP = re.compile(r"\w*|.*\.k8s\.io")
 
 
 def title(manifest: Manifest) -> str:
@@ -56,6 +59,11 @@ def title(manifest: Manifest) -> str:
 def group_of(manifest: Manifest) -> str:
     """Return the API group of an object; empty for the core's."""
     return str(manifest["apiVersion"]).rpartition("/")[0]
+
+
+def is_of_kubernetes(manifest: Manifest) -> bool:
+    """Tell whether an object's kind is one of Kubernetes' own: others have a Service or an Ingress of theirs."""
+    return bool(_OWN_GROUP.fullmatch(group_of(manifest)))
 
 
 def namespace_of(manifest: Manifest) -> str:
@@ -281,11 +289,13 @@ class Pod:
 
     @property
     def containers(self) -> list[Container]:
-        """Their containers, init containers first."""
+        """Their containers, init containers first; what has not the form of one is left to the API server."""
         return [
             Container(self.manifest, (*self.path, "spec", key, index))
             for key in ("initContainers", "containers")
-            for index in range(len(self.spec.get(key) or []))
+            if isinstance(self.spec.get(key), list)
+            for index, one in enumerate(self.spec[key])
+            if isinstance(one, dict)
         ]
 
     @property

@@ -1,13 +1,12 @@
 """The rules of `make check`, on the objects of each environment as it is deployed: most relations are theirs."""
 
-import re
 from collections.abc import Iterator
 
 import tools.check  # noqa: F401 - it has the rules register themselves
 from tools.check.apiserver import judge
 from tools.check.catalogue import RULES, Scope, of
 from tools.check.rendering import Problem, Rendering, Tree
-from tools.manifests import group_of
+from tools.manifests import is_of_kubernetes
 from tools.repository import OVERLAYS, REPOSITORY
 
 # Of those between environments, the ones that are about each by itself; they read the files of argocd/.
@@ -29,7 +28,7 @@ def test_objects_of_kubernetes_are_of_a_kind_that_it_has(rendering: Rendering) -
     """Of others, such as a ServiceMonitor, only the cluster knows the definition."""
     (answers,) = judge(TREE, [rendering])
     pairs = zip(rendering.objects, answers, strict=True)
-    own = [(one["kind"], said.known) for one, said in pairs if re.fullmatch(r"\w*|.*\.k8s\.io", group_of(one))]
+    own = [(one["kind"], said.known) for one, said in pairs if is_of_kubernetes(one)]
     assert [kind for kind, known in own if not known] == []
 
 

@@ -19,6 +19,7 @@ from tools.check import Finding, check, rendering
 from tools.check.catalogue import RULES
 from tools.check.explain import BROKEN, example
 from tools.command import RefusedError
+from tools.dryrun.program import NotBuiltError
 from tools.render import build
 from tools.repository import REPOSITORY, environments
 
@@ -361,24 +362,76 @@ def test_the_deprecated_fields_of_a_kustomization_are_followed(tmp_path: Path) -
     assert [line for rule, _, line in found if rule == "patch-without-effect"] == [last]
 
 
-def given(root: Path, text: bytes) -> list[Finding]:
-    """Check a repository whose base has a ConfigMap more, of some text."""
+def given(root: Path, more: str | bytes) -> list[Finding]:
+    """Check a repository whose base has some objects more."""
     elsewhere(root, "deploy")
-    (root / "deploy/base/more.yaml").write_bytes(b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\n" + text)
+    (root / "deploy/base/more.yaml").write_bytes(more if isinstance(more, bytes) else more.encode())
     (root / "deploy/base/kustomization.yaml").write_text("resources: [deployment.yaml, service.yaml, more.yaml]\n")
     return check(root, own=False)
 
 
+def config_map(value: bytes) -> bytes:
+    return b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more}\ndata:\n  A: " + value + b"\n"
+
+
 @pytest.mark.parametrize("value", ["2021-13-45", "2021-12-31", "="])
 def test_what_is_text_to_kubernetes_is_text(tmp_path: Path, value: str) -> None:
-    assert not [one for one in given(tmp_path, f"data:\n  A: {value}\n".encode()) if one.rule != "unread-key"]
+    assert not [one for one in given(tmp_path, config_map(value.encode())) if one.rule != "unread-key"]
 
 
 @pytest.mark.parametrize("value", [b"\x01", b"\xe9t\xe9", b"[", b"\t-"])
 def test_what_is_no_text_is_reported_with_its_line(tmp_path: Path, value: bytes) -> None:
-    (found,) = given(tmp_path, b"data:\n  A: " + value + b"\n")
+    (found,) = given(tmp_path, config_map(value))
     assert (found.rule, found.file) == ("syntax", "deploy/base/more.yaml")
     assert found.line in (5, 6)  # a bracket is missed at the end
+
+
+def an_object(api_version: str, kind: str, content: str) -> str:
+    return f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: more}}\n{content}\n"
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("serving.knative.dev/v1", "Service"),
+        ("crd.projectcalico.org/v1", "NetworkPolicy"),
+        ("example.org/v1", "PodDisruptionBudget"),
+        ("example.org/v1", "HorizontalPodAutoscaler"),
+        ("example.org/v1", "Ingress"),
+    ],
+)
+def test_a_kind_of_others_is_not_that_of_kubernetes(tmp_path: Path, api_version: str, kind: str) -> None:
+    found = given(tmp_path, an_object(api_version, kind, "spec: {ingress: [{action: Allow}]}"))
+    assert {one.rule for one in found} == {"unknown-kind"}
+
+
+MISSHAPEN = [
+    "containers: [{env: [{}]}]",
+    "containers: [{name: a}], initContainers: {name: b}",
+    "containers: [{ports: [80]}]",
+]
+
+
+@pytest.mark.parametrize("pod", MISSHAPEN)
+def test_a_pod_of_another_form_is_refused(tmp_path: Path, pod: str) -> None:
+    found = given(tmp_path, an_object("v1", "Pod", f"spec: {{{pod}}}"))
+    assert {(one.rule, one.note) for one in found} == {("refused", False)}
+
+
+@pytest.mark.parametrize("pod", MISSHAPEN)
+@pytest.mark.parametrize("built", [True, False])
+def test_what_nobody_judges_may_have_any_form(
+    tmp_path: Path, pod: str, built: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise NotBuiltError("build it")
+
+    if not built:
+        monkeypatch.setattr("tools.check.apiserver.ask", refuse)
+    api_version, kind = ("example.org/v1", "Thing") if built else ("apps/v1", "StatefulSet")
+    found = given(tmp_path, an_object(api_version, kind, f"spec: {{template: {{spec: {{{pod}}}}}}}"))
+    assert [one for one in found if not one.note] == []
+    assert {"unknown-kind" if built else "not-asked"} <= {one.rule for one in found}
 
 
 def test_a_directory_without_overlays_is_refused(tmp_path: Path) -> None:

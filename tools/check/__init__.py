@@ -73,22 +73,45 @@ def check(root: Path = REPOSITORY, *, own: bool = True) -> list[Finding]:
         try:
             answers = apiserver.judge(tree, renderings)
         except NotBuiltError as error:
-            return sorted([*_merged(tree, found + _relations(tree, renderings, found)), _not_asked(error)])
+            relations = _relations(tree, renderings, found, judged=False)
+            return sorted([*_merged(tree, found + relations), _not_asked(error)])
         pairs = list(zip(renderings, answers, strict=True))
         found += [one for pair in pairs for one in _all(tree, Scope.JUDGED, pair[0].environment, *pair)]
         # The other rules rely on the form of the objects.
         broken = {environment for name, _, environment in found if name == "refused"}
         valid = [one for one in renderings if one.environment not in broken]
-        return _merged(tree, found + _relations(tree, valid, found))
+        judged = all(answer.known for each in answers for answer in each)
+        return _merged(tree, found + _relations(tree, valid, found, judged=judged))
 
 
 def _found(rule: Rule, environment: str, *given: Any) -> list[Found]:
     return [(rule.name, problem, environment) for problem in rule.find(*given)]
 
 
-def _all(tree: Tree, scope: Scope, environment: str, *given: Any) -> list[Found]:
-    """Return what the rules of a scope find."""
-    return [one for rule in of(scope, own=tree.own) for one in _found(rule, environment, *given)]
+def _found_if_possible(rule: Rule, environment: str, *given: Any) -> list[Found]:
+    """Return what a rule finds in objects that perhaps have not the form that it relies on."""
+    try:
+        return _found(rule, environment, *given)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        rendering: Rendering = given[0] if rule.scope is Scope.RENDERING else given[-1][0]
+        reason = "this cannot be checked: an object that is not checked either has an unusual form"
+        return [
+            (rule.name, Problem(rendering.sources.last(), reason, "compare it with its definition", True), environment)
+        ]
+
+
+def _all(tree: Tree, scope: Scope, environment: str, *given: Any, judged: bool = True) -> list[Found]:
+    """Return what the rules of a scope find.
+
+    Args:
+        tree: the repository
+        scope: of which rules
+        environment: where it is found
+        given: what they are given
+        judged: whether the API server has said of every object that it has its form
+    """
+    find = _found if judged else _found_if_possible
+    return [one for rule in of(scope, own=tree.own) for one in find(rule, environment, *given)]
 
 
 def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
@@ -104,13 +127,13 @@ def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
     return found, renderings
 
 
-def _relations(tree: Tree, valid: list[Rendering], before: list[Found]) -> list[Found]:
+def _relations(tree: Tree, valid: list[Rendering], before: list[Found], *, judged: bool) -> list[Found]:
     """Return what is wrong between objects, and between renderings, beside what was found before."""
-    found = [one for each in valid for one in _all(tree, Scope.RENDERING, each.environment, each)]
+    found = [one for each in valid for one in _all(tree, Scope.RENDERING, each.environment, each, judged=judged)]
     # Half of the environments would look like a difference.
     if {rendering.environment for rendering in valid} == {overlay.name for overlay in tree.overlays}:
-        found += _all(tree, Scope.RENDERINGS, "", tree, valid)
-        found += _all(tree, Scope.LAST, "", tree, valid) if _is_sound(before + found) else []
+        found += _all(tree, Scope.RENDERINGS, "", tree, valid, judged=judged)
+        found += _all(tree, Scope.LAST, "", tree, valid, judged=judged) if _is_sound(before + found) else []
     return found
 
 

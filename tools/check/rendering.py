@@ -15,7 +15,7 @@ import yaml
 
 from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, Place, Sources, chain, files_of, read
 from tools.command import RefusedError
-from tools.manifests import Container, FieldPath, Manifest, Pod, get, pods_of, selects
+from tools.manifests import Container, FieldPath, Manifest, Pod, get, is_of_kubernetes, pods_of, selects
 from tools.render import RenderError, build
 
 APPLICATION_PATH = ("spec", "source", "path")
@@ -80,12 +80,12 @@ class Rendering:
         return max(named, key=named.count, default="")
 
     def of_kind(self, *kinds: str) -> list[Manifest]:
-        """Return the objects of some kinds."""
-        return [one for one in self.objects if one["kind"] in kinds]
+        """Return the objects of some kinds of Kubernetes."""
+        return [one for one in self.objects if one["kind"] in kinds and is_of_kubernetes(one)]
 
     def find(self, kind: str, name: str) -> Manifest | None:
-        """Return an object; None if there is none of this name."""
-        return next((one for one in self.of_kind(kind) if one["metadata"]["name"] == name), None)
+        """Return an object of any kind; None if there is none of this name."""
+        return next((one for one in self.objects if (one["kind"], one["metadata"]["name"]) == (kind, name)), None)
 
     def selected(self, selector: dict[str, Any] | None) -> list[Pod]:
         """Return the pods that a label selector selects."""

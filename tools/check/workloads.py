@@ -18,7 +18,8 @@ def images(rendering: Rendering) -> Iterator[Problem]:
     for container in rendering.containers:
         image = str(container.data.get("image") or "")
         tag = image.partition("@")[0].removeprefix(name_of(image)).removeprefix(":")
-        if "@" not in image and tag in ("", "latest"):
+        # Without any, the API server refuses it, or it is a template of another kind.
+        if image and "@" not in image and tag in ("", "latest"):
             yield rendering.problem(
                 container.manifest,
                 (*container.path, "image"),
