@@ -252,6 +252,13 @@ def test_a_custom_resource_is_held_to_its_definition(spec: dict[str, Any], expec
     assert found(thing, DEFINITION) == expected
 
 
+def test_a_custom_resource_is_updated_more_than_once() -> None:
+    """What is there stays there for the next object of the same request."""
+    thing = {"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "a", "namespace": "n"}, "spec": {}}
+    (answers,) = ask([Request([thing, thing], [DEFINITION, thing])]).answers
+    assert answers[0] == answers[1]
+
+
 # --- where it is not there
 
 

@@ -11,6 +11,7 @@ import (
 
 	core "k8s.io/api/core/v1"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -134,11 +135,18 @@ func (c *cluster) have(data []byte) {
 // compiled gives a policy's program. Compiling takes far longer than judging by it, and each request brings the same policies.
 func compiled(policy *validating.Policy) validating.Validator {
 	key := policy.Spec.String()
-	if programs[key] == nil {
-		programs[key] = compilePolicy(policy)
+	if program, ok := programs[key]; ok {
+		return program
 	}
+	if len(programs) == mostPrograms {
+		clear(programs)
+	}
+	programs[key] = compilePolicy(policy)
 	return programs[key]
 }
+
+// mostPrograms are far more than a platform has policies; who asks about thousands of changed ones gets no leak.
+const mostPrograms = 100
 
 var programs = map[string]validating.Validator{}
 
@@ -203,7 +211,7 @@ func (k kind) attributes(object, former runtime.Object) admission.Attributes {
 
 // admit says what Pod Security and the policies refuse.
 func (c *cluster) admit(ctx context.Context, attributes admission.Attributes, external runtime.Object) []finding {
-	found := c.podSecurityFindings(external)
+	found := append(levelFindings(external, attributes.GetOldObject()), c.podSecurityFindings(external)...)
 	if name := attributes.GetNamespace(); name != "" {
 		if _, err := c.lister.Get(name); err != nil {
 			// The policies ask for its labels. It has only that which Kubernetes gives, as far as is known here.
@@ -222,6 +230,24 @@ func (c *cluster) admit(ctx context.Context, attributes admission.Attributes, ex
 		}
 	}
 	return found
+}
+
+// levelFindings are those of the labels by which a namespace asks for a level of Pod Security; on an update, those that are new.
+func levelFindings(external, former runtime.Object) []finding {
+	namespace, ok := external.(*core.Namespace)
+	if !ok {
+		return nil
+	}
+	_, errs := podsecurity.PolicyToEvaluate(namespace.Labels, podsecurity.Policy{})
+	if former != nil {
+		if _, old := podsecurity.PolicyToEvaluate(accessor(former).GetLabels(), podsecurity.Policy{}); reflect.DeepEqual(old, errs) {
+			return nil
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return validationFindings(apierrors.NewInvalid(core.SchemeGroupVersion.WithKind("Namespace").GroupKind(), namespace.Name, errs))
 }
 
 // podSecurityFindings are those at the level that an object's namespace enforces; the API server finds them when the pods are made.

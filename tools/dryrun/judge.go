@@ -136,6 +136,8 @@ func (k kind) shown(object runtime.Object) runtime.Object {
 	if err != nil {
 		return nil
 	}
+	// A custom resource has no other form than the one that is kept.
+	external = external.DeepCopyObject()
 	of := accessor(external)
 	of.SetUID("")
 	of.SetResourceVersion("")
