@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	_ "unsafe" // for go:linkname
 
 	core "k8s.io/api/core/v1"
@@ -70,10 +71,32 @@ func newCluster(asked request) (*cluster, error) {
 	if err := made.add(deciding); err != nil {
 		return nil, err
 	}
+	// A Service keeps its node ports from others. What decides about others is known already, and making a policy takes
+	// longer than all the rest, so it is made only if something is sent to replace it.
+	replaced := map[string]bool{}
+	for _, data := range asked.Objects {
+		replaced[nameOf(data)] = true
+	}
 	for _, data := range asked.Present {
-		made.have(data)
+		if name := nameOf(data); replaced[name] || !slices.Contains(decidingKinds, strings.Split(name, "/")[0]) {
+			made.have(data)
+		}
 	}
 	return made, nil
+}
+
+// nameOf gives what two objects have in common if one replaces the other.
+func nameOf(data []byte) string {
+	var named struct {
+		Kind     string `json:"kind"`
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	if json.Unmarshal(data, &named) != nil {
+		return ""
+	}
+	return named.Kind + "/" + named.Metadata.Name
 }
 
 // newEvaluator is of Pod Security: from Kubernetes 1.35 on it takes another version to imitate, of which none is wanted.
