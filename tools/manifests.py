@@ -194,7 +194,16 @@ def entries(manifest: Manifest) -> Iterator[tuple[FieldPath, str]]:
     for field in ("data", "stringData", "binaryData"):
         encoded = field == "binaryData" or (field, manifest["kind"]) == ("data", "Secret")
         for key, value in (manifest.get(field) or {}).items():
-            yield (field, key), b64decode(value).decode(errors="replace") if encoded else str(value)
+            yield (field, key), _decoded(value) if encoded and not is_encrypted(manifest) else str(value)
+
+
+def _decoded(value: str) -> str:
+    return b64decode(value).decode(errors="replace")
+
+
+def is_encrypted(manifest: Manifest) -> bool:
+    """Tell whether SOPS has encrypted an object's values: https://getsops.io/docs/."""
+    return get(manifest, ("sops", "mac")) is not None
 
 
 @dataclass(frozen=True)

@@ -434,6 +434,75 @@ def test_what_nobody_judges_may_have_any_form(
     assert {"unknown-kind" if built else "not-asked"} <= {one.rule for one in found}
 
 
+def as_own(root: Path) -> list[Finding]:
+    """Check another repository as if it were this one, of which no component excludes another."""
+    shutil.rmtree(root / "deploy/components")
+    return check(root)
+
+
+ENCRYPTED = """data:
+  .dockerconfigjson: ENC[AES256_GCM,data:a2tIFLoZ,iv:2CmjkD/u,tag:WFnhhQ==,type:str]
+type: kubernetes.io/dockerconfigjson
+sops:
+  mac: ENC[AES256_GCM,data:09losWcZ,iv:D3GGbj/1,tag:gBOddZ==,type:str]
+  version: 3.9.0"""
+
+
+def test_what_sops_has_encrypted_is_only_noted(tmp_path: Path) -> None:
+    """Where nobody decrypts it, as here, the API server refuses it: this is for what Flux deploys, for example."""
+    found = given(tmp_path, an_object("v1", "Secret", ENCRYPTED))
+    assert {(one.rule, one.note) for one in found} == {("unknown-kind", True), ("unread-key", True)}
+    (refused,) = [one for one in as_own(tmp_path) if one.rule == "refused"]
+    assert refused.line == line_of(tmp_path / "deploy/base/more.yaml", ".dockerconfigjson: ENC")
+
+
+STRANGE = """spec:
+  template:
+    metadata: {labels: {app: more}}
+    spec:
+      containers:
+        - name: more
+          image: example.org/more:1.0
+          command: [sh, -c, "echo $(hostname)"]
+          env:
+            - name: PASSWORD
+              valueFrom: {secretKeyRef: {name: made-by-hand, key: PASSWORD}}
+            - {name: TOKEN_FILE, value: /run/secrets/token}
+            - {name: API_TOKEN, value: "${API_TOKEN}"}
+            - {name: CACHE, value: "http://redis:6379"}
+  selector: {matchLabels: {app: more}}"""
+
+
+def test_what_another_repository_has_elsewhere_is_only_noted(tmp_path: Path) -> None:
+    found = given(tmp_path, an_object("apps/v1", "Deployment", STRANGE))
+    assert {(one.rule, one.note) for one in found} == {("reference", True), ("host", True)}
+
+
+def test_each_environment_of_others_may_have_its_own_cluster(tmp_path: Path) -> None:
+    service = "spec: {type: NodePort, selector: {app: shop}, ports: [{port: 80, targetPort: 3000, nodePort: 30080}]}"
+    assert given(tmp_path, an_object("v1", "Service", service)) == []
+    assert "node-port" in {one.rule for one in as_own(tmp_path)}
+
+
+APPLICATIONS = """apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: redis}
+spec: {project: platform, source: {repoURL: https://charts.example.org, chart: redis}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Application
+metadata: {name: other}
+spec: {project: platform, source: {repoURL: https://git.example.org/other, path: charts/other}}
+"""
+
+
+def test_applications_of_others_may_follow_other_repositories(tmp_path: Path) -> None:
+    root = elsewhere(tmp_path, "deploy")
+    (root / "argocd").mkdir()
+    (root / "argocd/all.yaml").write_text(APPLICATIONS)
+    assert check(root, own=False) == []
+
+
 def test_a_directory_without_overlays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="overlays"):
         main(["check", "--root", str(tmp_path)])

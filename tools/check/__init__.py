@@ -6,7 +6,7 @@ the rules below against the result. docs/decisions/0014-verification-des-overlay
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,11 @@ def _all(tree: Tree, scope: Scope, environment: str, *given: Any, judged: bool =
         judged: whether the API server has said of every object that it has its form
     """
     find = _found if judged else _found_if_possible
-    return [one for rule in of(scope, own=tree.own) for one in find(rule, environment, *given)]
+    return [
+        (name, replace(problem, note=True), where) if rule.closed and not tree.own else (name, problem, where)
+        for rule in of(scope, own=tree.own)
+        for name, problem, where in find(rule, environment, *given)
+    ]
 
 
 def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:

@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree, nearest
 from tools.check.sources import Place, read
 from tools.dryrun import Answer, Finding, Request, ask, path_of
-from tools.manifests import FieldPath, Manifest, Pod, fields, get, pod_of, title
+from tools.manifests import FieldPath, Manifest, Pod, fields, get, is_encrypted, pod_of, title
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _DIGEST = f"@sha256:{64 * '0'}"
@@ -27,7 +28,20 @@ def judge(tree: Tree, renderings: Sequence[Rendering]) -> list[list[Answer]]:
         NotBuiltError: if it cannot be asked.
     """
     present = [*_definitions(tree), *tree.platform]
-    return ask([Request(list(map(_promoted, one.objects)), present=present) for one in renderings]).answers
+    said = ask([Request(list(map(_promoted, one.objects)), present=present) for one in renderings]).answers
+    return [
+        [_of_encrypted(answer) if _is_sent_otherwise(tree, manifest) else answer for manifest, answer in pairs]
+        for pairs in (zip(one.objects, answers, strict=True) for one, answers in zip(renderings, said, strict=True))
+    ]
+
+
+def _is_sent_otherwise(tree: Tree, manifest: Manifest) -> bool:
+    """Tell whether an object is perhaps sent otherwise than it stands here: elsewhere, what deploys may decrypt it."""
+    return not tree.own and is_encrypted(manifest)
+
+
+def _of_encrypted(answer: Answer) -> Answer:
+    return replace(answer, known=False, findings=())
 
 
 def _definitions(tree: Tree) -> list[Manifest]:
@@ -118,12 +132,13 @@ def warned(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[Problem]
     remedy="Nothing, if the cluster has the definition; with it in deploy/, the object is held to it.",
 )
 def unknown_kinds(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[Problem]:
-    """A kind that Kubernetes does not have, and no definition in the repository makes."""
+    """A kind that Kubernetes does not have and no definition in the repository makes, or what SOPS has encrypted."""
     for manifest, answer in zip(rendering.objects, answers, strict=True):
         if not answer.known:
             place = rendering.sources.locate(manifest, ("kind",))
             reason = f"nothing here can check {title(manifest)} of {manifest['apiVersion']}"
-            yield Problem(place, reason, "nothing to do, if the cluster has this kind", note=True)
+            known = "what deploys it decrypts it" if is_encrypted(manifest) else "the cluster has this kind"
+            yield Problem(place, reason, f"nothing to do, if {known}", note=True)
 
 
 def _problems(rendering: Rendering, answers: Sequence[Answer], *by: str) -> Iterator[Problem]:

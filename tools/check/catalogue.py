@@ -30,6 +30,7 @@ class Rule:
         remedy: what to do
         find: gives the problems
         own: whether it holds a convention of this repository, which another may do without
+        closed: whether it supposes that an overlay makes all that it uses: in another repository, that is only a note
     """
 
     name: str
@@ -38,6 +39,7 @@ class Rule:
     remedy: str
     find: Callable[..., Any]
     own: bool
+    closed: bool
 
     @property
     def finds(self) -> str:
@@ -49,12 +51,12 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(
-    name: str, scope: Scope = Scope.RENDERING, *, why: str, remedy: str, own: bool = False
+    name: str, scope: Scope = Scope.RENDERING, *, why: str, remedy: str, own: bool = False, closed: bool = False
 ) -> Callable[[Function], Function]:
     """Return a decorator by which a function becomes a rule; the first line of its text says what it finds."""
 
     def register(function: Function) -> Function:
-        RULES[name] = Rule(name, scope, why, remedy, function, own)
+        RULES[name] = Rule(name, scope, why, remedy, function, own, closed)
         return function
 
     return register

@@ -69,16 +69,18 @@ def _allowed(tree: Tree) -> Iterator[tuple[str, str, Place]]:
     why="A cluster has each node port once, so the second Service is refused.",
     remedy="Take a free number from 30000 to 32767, or leave it to the cluster.",
 )
-def node_ports(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+def node_ports(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A node port that two Services ask for."""
-    asked: dict[int, str] = {}
+    asked: dict[tuple[str, int], str] = {}
     for rendering in renderings:
+        # Elsewhere, each environment may have a cluster of its own.
+        cluster = "" if tree.own else rendering.environment
         for service in rendering.of_kind("Service"):
             for index, port in enumerate(get(service, ("spec", "ports")) or []):
                 here = f"{title(service)} of {rendering.environment}"
                 number, path = port.get("nodePort"), ("spec", "ports", index, "nodePort")
-                if number and asked.setdefault(number, here) != here:
-                    reason = f"{asked[number]} has node port {number} too, and a cluster has it once"
+                if number and asked.setdefault((cluster, number), here) != here:
+                    reason = f"{asked[cluster, number]} has node port {number} too, and a cluster has it once"
                     yield rendering.problem(service, path, reason, "take a free one from 30000 to 32767")
 
 
@@ -154,6 +156,7 @@ def _not_allowed(rendering: Rendering, project: Project) -> Iterator[Problem]:
     Scope.FILES,
     why="Argo CD deploys nothing any more of what such an Application follows.",
     remedy="Name a directory that has a kustomization.yaml, and a project of argocd/.",
+    own=True,
 )
 def application(tree: Tree) -> Iterator[Problem]:
     """A directory, or a project, that an Application of Argo CD names and that is not there."""

@@ -22,6 +22,7 @@ _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
         "Traffic goes nowhere, a policy protects nobody, a budget counts nothing; Kubernetes accepts it without a word."
     ),
     remedy="Select labels that the pods' template has.",
+    closed=True,
 )
 def selectors(rendering: Rendering) -> Iterator[Problem]:
     """A selector that selects no pod."""
@@ -149,6 +150,7 @@ def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: l
     "reference",
     why="The pod cannot start: it waits for an object that nobody makes.",
     remedy="Name an object of the overlay, or let a generator or a resource make it.",
+    closed=True,
 )
 def references(rendering: Rendering) -> Iterator[Problem]:
     """The name of an object that is not there."""
@@ -210,6 +212,7 @@ def absent_keys(rendering: Rendering) -> Iterator[Problem]:
     "unread-key",
     why="Whoever changes the value changes nothing; often the key that was meant is called otherwise.",
     remedy="Let a container read it, or remove it.",
+    closed=True,
 )
 def unread_keys(rendering: Rendering) -> Iterator[Problem]:
     """A key of a ConfigMap or of a Secret that nobody reads."""
@@ -278,7 +281,8 @@ def _undefined(
     if "envFrom" in container.data:
         return
     for name in re.findall(r"(?<!\$)\$\((\w+)\)", text or ""):
-        if name not in defined:
+        # In a script, $(hostname) is what a command says.
+        if name not in defined and (name.isupper() or path[-1] == "value"):
             yield rendering.problem(
                 container.manifest,
                 path,
@@ -293,6 +297,7 @@ def _undefined(
     Scope.RENDERINGS,
     why="The name does not resolve, or is another environment's: a test would write into what others use.",
     remedy="Name a Service of the overlay and one of its ports, with $(POD_NAMESPACE) for the namespace.",
+    closed=True,
 )
 def hosts(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A host in a text that no Service has, that has no such port, or that is in another environment."""

@@ -11,6 +11,13 @@ from tools.manifests import FieldPath, Manifest, entries, title
 # The prefix of a dummy, which the API refuses when APP_ENV is production.
 DUMMY = "demo-"
 _SECRET_NAME = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY", re.IGNORECASE)
+# What the name of a variable ends with that only says something of a secret.
+_ABOUT_ONE = re.compile(
+    r"(FILE|PATH|DIR|NAME|TTL|HEADER|LENGTH|AGE|EXPIRY|EXPIRATION|EXPIRES_IN|ENABLED|SECONDS|MINUTES|TIMEOUT)$",
+    re.IGNORECASE,
+)
+# A dummy, a variable of Kubernetes or of the deployment, a template's placeholder, what SOPS has encrypted.
+_STANDS_FOR_ONE = re.compile(rf"{DUMMY}|\$[({{]|{{{{|<[^<>]+>$|ENC\[\w+,")
 _KNOWN_FORM = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{36}|\bglpat-[\w-]{20}|\bxox[abprs]-[\w-]{10}"
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}|AGE-SECRET-KEY-1\w{20}"
@@ -57,17 +64,21 @@ def _values(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str, st
 
 def _why(name: str, value: str, in_secret: bool) -> str:
     """Return why a value looks like a real secret; empty if it does not."""
-    if not value or value.startswith((DUMMY, "$(")):
+    if not value or _STANDS_FOR_ONE.match(value):
         return ""
     passwords = [found["password"] for found in _IN_URL.finditer(value)]
     reasons = {
         "is in a Secret and is no dummy": in_secret,
-        "has the name of a secret and stands here in clear text": _SECRET_NAME.search(name) and " " not in value,
+        "has the name of a secret and stands here in clear text": _is_named_as_one(name) and " " not in value,
         "has the form of a key": _KNOWN_FORM.search(value),
         "holds a password in a URL": any(not one.startswith((DUMMY, "$(")) for one in passwords),
         "holds a text that looks random, as keys do": any(map(_is_random, _WORD.findall(value))),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def _is_named_as_one(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name)) and not _ABOUT_ONE.search(name)
 
 
 def _is_random(word: str) -> bool:

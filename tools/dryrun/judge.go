@@ -298,7 +298,11 @@ func (k kind) culprits(value any, path *field.Path, within func(any) any) []find
 	switch of := value.(type) {
 	case map[string]any:
 		for key, child := range of {
-			found = append(found, k.culprits(child, path.Child(key), func(one any) any { return within(map[string]any{key: one}) })...)
+			step := path.Child(key)
+			if strings.ContainsAny(key, ".[]") {
+				step = path.Key(key)
+			}
+			found = append(found, k.culprits(child, step, func(one any) any { return within(map[string]any{key: one}) })...)
 		}
 	case []any:
 		for i, child := range of {
