@@ -72,11 +72,7 @@ def when_ready(_server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """End a worker, on SIGTERM, as soon as it has answered what it was asked.
-
-    By itself gunicorn waits for all its connections, for `graceful_timeout`: for those that NGINX and Prometheus keep
-    and ask nothing on, too, and for half a request.
-    """
+    """End a worker, on SIGTERM, once it has answered: gunicorn would wait for connections that are kept and idle."""
 
     def finish() -> None:
         worker.handle_exit_signal()

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
-from flask.sessions import NullSession, SessionInterface
+from prometheus_client import make_asgi_app
 from werkzeug import Response as WerkzeugResponse
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -34,22 +34,11 @@ class CompactJson(DefaultJSONProvider):
         return encode(obj)
 
 
-class NoSessions(SessionInterface):
-    """Sessions for an API that has none: the same empty one for all requests."""
-
-    session = NullSession()
-
-    def open_session(self, app: Flask, request: Request) -> NullSession:  # noqa: ARG002
-        """Return what a view sees that asks for a session."""
-        return self.session
-
-
 class JsonApp(Flask):
     """Flask for an API of plain functions and JSON, without what costs time in each request and is of no use to it."""
 
     response_class = JsonResponse
     json_provider_class = CompactJson
-    session_interface = NoSessions()
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Bind the routes to a request, whose host is known already: none depends on a domain."""
@@ -65,9 +54,9 @@ class JsonApp(Flask):
 
 def create_server_from_environ(threads: int, queue: int) -> Server:
     """Return the API as the environment variables want it, as ASGI application: what gunicorn calls."""
-    settings = read_settings(os.environ)
-    metrics = Metrics()
-    return Server(create_app(settings, metrics), {settings.metrics_port: metrics.exposition}, threads, queue)
+    settings, metrics = read_settings(os.environ), Metrics()
+    of_ports = {settings.metrics_port: make_asgi_app(metrics.registry)}
+    return Server(create_app(settings, metrics), of_ports, threads, queue)
 
 
 def create_app(settings: Settings, metrics: Metrics) -> Flask:

@@ -5,34 +5,35 @@ What comes in: https://asgi.readthedocs.io/en/latest/specs/www.html. What Flask 
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from contextvars import copy_context
+from functools import lru_cache, partial
 from io import BytesIO
-from threading import BoundedSemaphore, Event
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, RequestTimeout, ServiceUnavailable
 
-if TYPE_CHECKING:
-    from wsgiref.types import WSGIEnvironment
-
 Message = dict[str, Any]
+Environ = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Coroutine[Any, Any, None]]
+Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 View = TypeVar("View", bound=Callable[..., Any])
 
 LARGEST_BODY = 64 * 1024
 # NGINX has a request whole before it sends it on: this is for whoever else reaches the API.
 SECONDS_TO_READ = 10
-SECONDS_TO_RETRY = 1
 SECONDS_OF_QUIET = 1
 
 REFUSAL = "datapress.refusal"
 """The key of a WSGI environment under which there is the HTTPException to answer with before any view is called."""
+
+
+ALWAYS: Environ = {"SCRIPT_NAME": "", "wsgi.version": (1, 0), "wsgi.errors": sys.stderr}
+ALWAYS |= {"wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False}
 
 
 def quick(view: View) -> View:
@@ -42,25 +43,16 @@ def quick(view: View) -> View:
 
 
 class Server:
-    """ASGI application that answers by a Flask application, which it calls once it has a request's body whole.
-
-    A view that waits has a thread. So only others that wait can be behind it, and no slow client takes a thread.
-    """
+    """ASGI application that has a Flask application answer each request, once its body has arrived whole."""
 
     def __init__(self, app: Flask, of_ports: Mapping[int, Application], threads: int, queue: int) -> None:
-        """Serve an application.
+        """Take what answers on all ports but those of `of_ports`, how many of its views may wait, and for them.
 
-        Args:
-            app: The application.
-            of_ports: What answers instead on certain ports. A client cannot choose the port: it is the listening
-                socket's.
-            threads: How many views may wait at once.
-            queue: How many requests may wait for one of those threads; one more is refused (503).
+        No client can choose the port: it is that of the listening socket.
         """
-        self._app = app
-        self._of_ports = of_ports
+        self._app, self._of_ports = app, of_ports
         self._pool = ThreadPoolExecutor(threads)
-        self._room = BoundedSemaphore(threads + queue)
+        self._room = threads + queue
         self._waits = lru_cache(maxsize=256)(self._find_whether_it_waits)
         self._begun = self._running = 0
 
@@ -75,10 +67,12 @@ class Server:
         environ = _environ(scope)
         if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             try:
-                await _read_body(environ, receive)
+                await asyncio.wait_for(_read_body(environ, receive), SECONDS_TO_READ)
             except ConnectionError:
                 return
-            except HTTPException as refusal:
+            except TimeoutError:
+                environ[REFUSAL] = RequestTimeout(f"The body did not arrive within {SECONDS_TO_READ} seconds.")
+            except RequestEntityTooLarge as refusal:
                 environ[REFUSAL] = refusal
         self._begun += 1
         self._running += 1
@@ -94,34 +88,27 @@ class Server:
         else:
             then()
 
-    async def _answer(self, environ: "WSGIEnvironment", scope: Message, send: Send) -> None:
+    async def _answer(self, environ: Environ, scope: Message, send: Send) -> None:
         if REFUSAL not in environ and self._waits(scope["method"], scope["path"]):
-            if self._room.acquire(blocking=False):
-                await self._answer_in_thread(environ, send)
+            if self._room:
+                await self._answer_in_threads(environ, send)
                 return
-            environ[REFUSAL] = ServiceUnavailable("Too many requests wait already.", retry_after=SECONDS_TO_RETRY)
+            environ[REFUSAL] = ServiceUnavailable("Too many requests wait already.", retry_after=1)
         for message in self._messages(environ):
             await send(message)
 
-    async def _answer_in_thread(self, environ: "WSGIEnvironment", send: Send) -> None:
+    async def _answer_in_threads(self, environ: Environ, send: Send) -> None:
+        """Make each message in a thread; should the client leave, gunicorn cancels this and none is made any more."""
+        make = partial(copy_context().run, next, self._messages(environ), None)
         loop = asyncio.get_running_loop()
-        client_left = Event()
-
-        def answer() -> None:
-            for message in self._messages(environ):
-                if client_left.is_set():
-                    break
-                asyncio.run_coroutine_threadsafe(send(message), loop).result()
-
-        answered = self._pool.submit(answer)
-        answered.add_done_callback(lambda _: self._room.release())
+        self._room -= 1
         try:
-            await asyncio.wrap_future(answered)
-        except asyncio.CancelledError:
-            client_left.set()
-            raise
+            while message := await loop.run_in_executor(self._pool, make):
+                await send(message)
+        finally:
+            self._room += 1
 
-    def _messages(self, environ: "WSGIEnvironment") -> Iterator[Message]:
+    def _messages(self, environ: Environ) -> Iterator[Message]:
         start: Message = {"type": "http.response.start"}
 
         def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:
@@ -145,31 +132,18 @@ class Server:
         return not hasattr(self._app.view_functions[endpoint], "quick")
 
 
-async def _read_body(environ: "WSGIEnvironment", receive: Receive) -> None:
-    """Put a request's body into its environment.
-
-    Raises:
-        HTTPException: if it is too large, or does not come.
-        ConnectionError: if the client leaves.
-    """
-    body, more = b"", True
-    if int(environ.get("CONTENT_LENGTH", 0)) > LARGEST_BODY:
+async def _read_body(environ: Environ, receive: Receive) -> None:
+    announced = int(environ.get("CONTENT_LENGTH", 0))
+    body, more = b"", announced <= LARGEST_BODY
+    while more and len(body) <= LARGEST_BODY:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        body, more = body + message["body"], message["more_body"]
+    if max(announced, len(body)) > LARGEST_BODY:
         raise RequestEntityTooLarge
-    try:
-        async with asyncio.timeout(SECONDS_TO_READ):
-            while more:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ConnectionError
-                body += message["body"]
-                more = message["more_body"]
-                if len(body) > LARGEST_BODY:
-                    raise RequestEntityTooLarge
-    except TimeoutError as error:
-        raise RequestTimeout(f"The body did not arrive within {SECONDS_TO_READ} seconds.") from error
     environ.pop("HTTP_TRANSFER_ENCODING", None)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    environ["wsgi.input"] = BytesIO(body)
+    environ |= {"CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}
 
 
 @lru_cache(maxsize=256)
@@ -178,24 +152,17 @@ def _key(header: bytes) -> str:
     return name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
 
 
-def _environ(scope: Message) -> "WSGIEnvironment":
+def _environ(scope: Message) -> Environ:
     path: bytes = scope["raw_path"]
-    host, port = scope["server"]
-    environ = {
+    environ = ALWAYS | {
         "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
         "PATH_INFO": (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port),
+        "SERVER_NAME": scope["server"][0],
+        "SERVER_PORT": str(scope["server"][1]),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": scope["scheme"],
         "wsgi.input": BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
     }
     for header, value in scope["headers"]:
         key, text = _key(header), value.decode("latin-1")

@@ -2,14 +2,7 @@
 
 from functools import cache
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    make_asgi_app,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 
 UNMATCHED = "unmatched"
 OTHER = "OTHER"
@@ -19,16 +12,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more per 
 
 
 class Metrics:
-    """The metrics of one process.
-
-    Attributes:
-        registry: All of them.
-        exposition: ASGI application that answers with them.
-    """
+    """The metrics of one process; `registry` has them all."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.exposition = make_asgi_app(self.registry)
         ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
