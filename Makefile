@@ -77,9 +77,9 @@ drills: ## run operations and faults under traffic on that cluster; RECORD=1 kee
 	@tools/setup.sh e2e
 	@$(PYTEST) tests/cluster/drills $(RECORDED)
 
-bench: ## measure the API behind NGINX against other servers, and the commands here; RECORD=1 keeps the latter
+bench: ## measure the API against FastAPI, and the commands here: [IMAGE_PYTHON=…, with requirements/bench.txt]; RECORD=1 keeps the latter
 	@tools/setup.sh bench
-	@python -m bench.workers $(RECORDED)
+	@python -m bench.workers $(RECORDED) $(if $(IMAGE_PYTHON),--python "$(IMAGE_PYTHON)")
 
 bench-recette: ## find the highest rate that recette holds on the cluster of the current context; RECORD=1 keeps it
 	@tools/setup.sh bench-recette

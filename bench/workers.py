@@ -1,8 +1,9 @@
-"""How fast the API answers behind NGINX, by gunicorn's worker class, beside FastAPI under uvicorn: `make bench`.
+"""What a request to the API costs, beside FastAPI under uvicorn, bare and with the API's duties: `make bench`.
 
-Everything runs on this machine's loopback and is started here. The servers take turns, so that what else the machine
-does falls on all of them; compare the ratios, not the rates. NGINX and wrk share the processors with the servers.
-The last lines are other figures: how long developers wait for `make check`, `make diff` and `make run`.
+Each is measured directly and behind NGINX, by this interpreter and by one of the image's version if IMAGE_PYTHON names
+it. Everything runs on this machine's loopback and is started here. The servers take turns, so that what else the
+machine does falls on all of them; compare the ratios, not the rates. NGINX and wrk share the processors with the
+servers. The last lines are other figures: how long developers wait for `make check`, `make diff` and `make run`.
 """
 
 import argparse
@@ -16,13 +17,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import product
 from pathlib import Path
-from statistics import mean
-
-from fastapi import FastAPI
 
 from documents.figures import MEASURED, add_record_option, record
 from tools.local.ports import answers, free_port
@@ -30,16 +28,17 @@ from tools.local.run import PORTS, START_SECONDS
 from tools.repository import REPOSITORY, environments
 
 PATH = f"{REPOSITORY / '.build' / 'bin'}:{os.environ['PATH']}:/usr/sbin"
-ROUNDS = 2
+ROUNDS, SECONDS = 4, 3
 WRK = ["wrk", "--threads", "1", "--connections", "32", "--latency"]
 
-rival = FastAPI()
-
-
-@rival.get("/")
-async def index() -> dict[str, str]:
-    """Answer as the API does."""
-    return {"service": "api", "ts": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
+UVICORN = "uvicorn --port {port} --loop uvloop --http httptools --no-access-log --log-level warning"
+BARE, EQUAL, API = "FastAPI, bare", "FastAPI, equal duties", "the API"
+SERVERS = {
+    BARE: f"{UVICORN} bench.rival:bare",
+    EQUAL: f"{UVICORN} bench.rival:dutiful",
+    API: "gunicorn -c {configuration}",
+}
+CONFIGURATION = REPOSITORY / "src" / "api" / "gunicorn.conf.py"
 
 
 class BenchError(Exception):
@@ -51,21 +50,18 @@ class Candidate:
     """A server to measure.
 
     Attributes:
-        name: What the table calls it.
-        gunicorn: gunicorn's arguments, which override our configuration; None for the rival.
+        python: The interpreter that runs it.
+        server: One of SERVERS.
         direct: Whether the load comes to it without NGINX.
     """
 
-    name: str
-    gunicorn: str | None
-    direct: bool = False
+    python: str
+    server: str
+    direct: bool
 
     def command(self, port: int) -> list[str]:
         """Return the command that serves on a port."""
-        if self.gunicorn is None:
-            uvicorn = [sys.executable, "-m", "uvicorn", "bench.workers:rival", "--port", str(port)]
-            return [*uvicorn, "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-        return [sys.executable, "-m", "gunicorn", "-c", "src/api/gunicorn.conf.py", *self.gunicorn.split()]
+        return [self.python, "-m", *SERVERS[self.server].format(port=port, configuration=CONFIGURATION).split()]
 
 
 @dataclass(frozen=True)
@@ -84,20 +80,6 @@ class Measurement:
     p99: float
     cost: float
     memory: float
-
-
-RIVAL = Candidate("FastAPI, uvicorn", None)
-DIRECT_RIVAL = Candidate("FastAPI, uvicorn, no NGINX", None, direct=True)
-CANDIDATES = [
-    RIVAL,
-    Candidate("Flask, as configured", ""),
-    Candidate("Flask, as configured, 2 workers", "--workers 2"),
-    Candidate("Flask, sync", "-k sync"),
-    *(Candidate(f"Flask, gthread, {threads} threads", f"-k gthread --threads {threads}") for threads in (1, 2, 4, 8)),
-    *([Candidate("Flask, gevent", "-k gevent")] if find_spec("gevent") else []),
-    DIRECT_RIVAL,
-    Candidate("Flask, as configured, no NGINX", "", direct=True),
-]
 
 
 @contextmanager
@@ -207,14 +189,15 @@ def processor_seconds_of(process: int) -> float:
 
 
 def measure(candidate: Candidate) -> Measurement:
-    """Start a candidate, warm it up and load it for five seconds."""
+    """Start a candidate, warm it up and load it."""
     port = free_port()
     settings = {"APP_ENV": "dev", "DB_PASSWORD": "demo-bench", "API_PORT": str(port), "METRICS_PORT": str(free_port())}
-    with running(candidate.command(port), port, **settings) as process, nginx_before(port) as nginx_port:
+    packages = {"PYTHONPATH": str(CONFIGURATION.parent)}
+    with running(candidate.command(port), port, **settings, **packages) as process, nginx_before(port) as nginx_port:
         target = port if candidate.direct else nginx_port
         load(target, seconds=1)
         before = processor_seconds_of(process)
-        report = load(target, seconds=5)
+        report = load(target, SECONDS)
         spent = processor_seconds_of(process) - before
         return Measurement(
             rate=number(r"Requests/sec:\s+([\d.]+)", report),
@@ -224,21 +207,35 @@ def measure(candidate: Candidate) -> Measurement:
         )
 
 
+def best(rounds: list[Measurement]) -> Measurement:
+    """Return the best of each figure: what else a machine does makes none better."""
+    return Measurement(
+        rate=max(one.rate for one in rounds),
+        p99=min(one.p99 for one in rounds),
+        cost=min(one.cost for one in rounds),
+        memory=min(one.memory for one in rounds),
+    )
+
+
 def table(measured: dict[Candidate, list[Measurement]]) -> Iterator[str]:
-    """Return the lines of the table: means over the rounds, and their ratios to the rival loaded the same way."""
-    yield f"{'':32}{'requests/s':>18}{'p99 ms':>15}{'CPU µs/request':>18}{'MiB':>6}"
+    """Return the lines of the table: the best of the rounds, and its ratios to FastAPI run and loaded the same way."""
+    yield f"{'':34}CPU µs/request  × bare  × equal   requests/s  × bare   p99 ms   MiB"
     for candidate, rounds in measured.items():
-        rivals = measured[DIRECT_RIVAL if candidate.direct else RIVAL]
-        cells = [
-            _cell([one.rate for one in rounds], [one.rate for one in rivals], 18),
-            _cell([one.p99 for one in rounds], [one.p99 for one in rivals], 15),
-            _cell([one.cost for one in rounds], [one.cost for one in rivals], 18),
-        ]
-        yield f"{candidate.name:32}{''.join(cells)}{mean(one.memory for one in rounds):6.0f}"
+        own = best(rounds)
+        bare, equal = (best(measured[replace(candidate, server=rival)]) for rival in (BARE, EQUAL))
+        way = "direct" if candidate.direct else "NGINX"
+        yield (
+            f"{version_of(candidate.python):5} {way:6} {candidate.server:21}"
+            f"{own.cost:15.0f}{own.cost / bare.cost:8.2f}{own.cost / equal.cost:9.2f}"
+            f"{own.rate:13.0f}{own.rate / bare.rate:8.2f}{own.p99:9.0f}{own.memory:6.0f}"
+        )
 
 
-def _cell(values: list[float], of_rival: list[float], width: int) -> str:
-    return f"{mean(values):.0f}  {mean(values) / mean(of_rival):5.2f}".rjust(width)
+@cache
+def version_of(python: str) -> str:
+    """Return an interpreter's version, without the last part."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def seconds_of(command: str) -> float:
@@ -268,16 +265,19 @@ def main(arguments: list[str]) -> int:
     """Measure everything and print the table."""
     parser = argparse.ArgumentParser(prog="bench")
     add_record_option(parser)
+    parser.add_argument("--python", default="", help="another interpreter, with requirements/bench.txt")
     options = parser.parse_args(arguments)
     missing = [program for program in ("nginx", "wrk") if not shutil.which(program, path=PATH)]
     if missing:
         print(f"bench: {' and '.join(missing)} not found: run 'tools/setup.sh bench'", file=sys.stderr)
         return 2
-    measured: dict[Candidate, list[Measurement]] = {candidate: [] for candidate in CANDIDATES}
+    pythons = [sys.executable, *([options.python] if options.python else [])]
+    candidates = [Candidate(*one) for one in product(pythons, SERVERS, (True, False))]
+    measured: dict[Candidate, list[Measurement]] = {candidate: [] for candidate in candidates}
     try:
         for done in range(ROUNDS):
-            for candidate in CANDIDATES:
-                print(f"bench: round {done + 1} of {ROUNDS}: {candidate.name}", file=sys.stderr)
+            for candidate in candidates:
+                print(f"bench: round {done + 1} of {ROUNDS}: {candidate.server}", file=sys.stderr)
                 measured[candidate].append(measure(candidate))
         waits = {"make-check": seconds_of("check"), "make-diff": seconds_of("diff"), "make-run": seconds_to_run()}
     except BenchError as error:

@@ -18,9 +18,9 @@ _logger = logging.getLogger(__name__)
 _well_formed = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
 
 
-def new_request_id() -> str:
-    """Return an id that no other request has."""
-    return os.urandom(16).hex()
+def request_id(given: str) -> str:
+    """Return a request's id: what its client says if that is well-formed, else one that no other request has."""
+    return given if _well_formed(given) else os.urandom(16).hex()
 
 
 class Observer:
@@ -44,9 +44,8 @@ class Observer:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
         begin = perf_counter()
-        given_id = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given_id if _well_formed(given_id) else new_request_id()
-        fields = {"request_id": request_id, "method": environ["REQUEST_METHOD"], "path": environ["PATH_INFO"]}
+        own_id = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        fields = {"request_id": own_id, "method": environ["REQUEST_METHOD"], "path": environ["PATH_INFO"]}
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value  # should the application raise
         route = None
 
@@ -54,18 +53,17 @@ class Observer:
             nonlocal status, route
             status = int(line[:3])
             route = _matched_route(environ)
-            return start_response(
-                line, [*headers, ("Cache-Control", "no-store"), ("X-Request-ID", request_id)], exc_info
-            )
+            return start_response(line, [*headers, ("Cache-Control", "no-store"), ("X-Request-ID", own_id)], exc_info)
 
         context = REQUEST.set(fields)
         try:
             return self._app(environ, start)
         finally:
             REQUEST.reset(context)
-            self._record(fields, route, status, perf_counter() - begin)
+            self.record(fields, route, status, perf_counter() - begin)
 
-    def _record(self, fields: dict[str, str], route: str | None, status: int, seconds: float) -> None:
+    def record(self, fields: dict[str, str], route: str | None, status: int, seconds: float) -> None:
+        """Log and count an answered request."""
         self._metrics.observe(fields["method"], route, status, seconds)
         level = logging.DEBUG if route in self._quiet and status == HTTPStatus.OK else logging.INFO
         if _logger.isEnabledFor(level):
