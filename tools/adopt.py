@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-
 from tools.command import FailedError, RefusedError, ask, do, require_repository
 from tools.images import images_of, product
 from tools.render import render
 from tools.repository import APPLICATION, REPOSITORY, environments
+from tools.texts import read_yaml
 
 # https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 OWNER = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
@@ -67,7 +66,7 @@ def names() -> Names:
     """Return the names that the repository has now."""
     image = images_of(render(REPOSITORY / "deploy" / "base"))[0].name
     registry, _, path = image.partition("/")
-    (application,) = yaml.safe_load_all(APPLICATION.read_text())
+    application = read_yaml(APPLICATION)[0]
     address = urlsplit(application["spec"]["source"]["repoURL"]).path
     return Names(
         registry,

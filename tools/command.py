@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from tools.render import RenderError
 from tools.repository import OVERLAYS, environments
+from tools.texts import UnreadableError
 
 # What a shell says of a program that SIGPIPE ended.
 READER_GONE = 128 + 13
@@ -29,13 +31,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse."""
-        raise RefusedError(f"{message} ({self.format_usage().strip()})")
+        raise RefusedError(f"{message} ({one_line(self.format_usage())})")
 
 
 def run_program(name: str, program: Callable[[], int | None]) -> int:
     """Run a program and return its exit status.
 
-    Its own, 1 if it failed, 2 if it was refused, 130 on Ctrl-C, 141 if nobody reads on (`| head`).
+    Its own, 1 if it failed, 2 if it was refused, 70 if it has a fault of its own, 74 if this machine failed it (a full
+    disk), 130 on Ctrl-C, 141 if nobody reads on (`| head`). 70 and 74 are those of sysexits.h.
     """
     leave_callers_repository()
     try:
@@ -46,12 +49,26 @@ def run_program(name: str, program: Callable[[], int | None]) -> int:
         # What is still in the buffer would be written, and fail again, when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return READER_GONE
-    except (RefusedError, FailedError, RenderError) as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, RefusedError) else 1
+    except (RefusedError, FailedError, RenderError, UnreadableError) as error:
+        print(f"{name}: error: {one_line(str(error))}", file=sys.stderr)
+        return 2 if isinstance(error, RefusedError | UnreadableError) else 1
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        print(f"{name}: error: {one_line(str(error))}: put that right, then run this again", file=sys.stderr)
+        return os.EX_IOERR
+    except Exception as error:
+        _tell_fault(name, error)
+        return os.EX_SOFTWARE
+
+
+def _tell_fault(name: str, error: Exception) -> None:
+    *_, last = traceback.extract_tb(error.__traceback__)
+    if os.environ.get("TRACEBACK"):
+        traceback.print_exception(error)
+    told = f"{type(error).__name__} in {last.filename}:{last.lineno}: {one_line(str(error))}"
+    print(f"{name}: error: a fault of this command, {told}; report it with what TRACEBACK=1 adds", file=sys.stderr)
 
 
 def overlay(environment: str) -> Path:
@@ -120,7 +137,15 @@ def require_repository(directory: Path) -> None:
 def ask(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command quietly, and return what it said."""
     # Without an input, because kubectl would ask for a name and a password where its configuration has none.
-    return subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
 
 
 def one_line(said: str) -> str:

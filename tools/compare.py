@@ -1,16 +1,16 @@
 """python -m tools compare: one table of how the environments differ, from what Kustomize makes of them."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
-from tools.manifests import Manifest, pods_of, type_of
+from tools.manifests import Manifest, entries, pods_of, title, type_of
 from tools.render import render
 from tools.repository import OVERLAYS, environments
 from tools.terminal import add_json_option, paint, print_json
+from tools.texts import load_json
 
 # What a row is about → what each environment has.
 Table = dict[str, dict[str, str]]
@@ -54,9 +54,11 @@ def exposure(service: Manifest) -> str:
 
 def _values(config_map: Manifest) -> Iterator[tuple[str, str]]:
     """Give the values of a ConfigMap, those in a JSON file one by one; a Secret's are nobody's business."""
-    for key, text in config_map.get("data", {}).items():
-        if Path(key).suffix == ".json":
-            yield from ((f"{key}: {name}", str(value)) for name, value in json.loads(text).items())
+    for path, text in entries(config_map):
+        key = str(path[-1])
+        found = load_json(text, f"{title(config_map)}, {key}") if Path(key).suffix == ".json" else None
+        if isinstance(found, dict):
+            yield from ((f"{key}: {name}", str(value)) for name, value in found.items())
         else:
             yield key, text
 

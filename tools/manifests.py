@@ -58,7 +58,7 @@ def title(manifest: Manifest) -> str:
 
 def group_of(manifest: Manifest) -> str:
     """Return the API group of an object; empty for the core's."""
-    return str(manifest["apiVersion"]).rpartition("/")[0]
+    return str(manifest.get("apiVersion") or "").rpartition("/")[0]
 
 
 def is_of_kubernetes(manifest: Manifest) -> bool:
@@ -402,8 +402,8 @@ class Project:
         """Tell whether it may deploy an object of this kind; one of the whole cluster, of this name too."""
         in_namespace = "namespace" in manifest["metadata"]
         scope, default = ("namespace", [{"group": "*", "kind": "*"}]) if in_namespace else ("cluster", [])
-        allowed = self.manifest["spec"].get(f"{scope}ResourceWhitelist")
-        denied = self.manifest["spec"].get(f"{scope}ResourceBlacklist") or []
+        allowed = get(self.manifest, ("spec", f"{scope}ResourceWhitelist"))
+        denied = get(self.manifest, ("spec", f"{scope}ResourceBlacklist")) or []
         allowed = default if allowed is None else allowed
         return any(_lists(one, manifest) for one in allowed) and not any(_lists(one, manifest) for one in denied)
 
@@ -411,7 +411,7 @@ class Project:
         """Tell whether it may deploy into a namespace: an entry allows it, and none that begins with ! denies it."""
         at = _IN_CLUSTER if _IN_CLUSTER.items() & self.destination.items() else self.destination
         allowed = False
-        for entry in self.manifest["spec"].get("destinations") or []:
+        for entry in get(self.manifest, ("spec", "destinations")) or []:
             fits = {key: key in at and _fits(entry.get(key) or "", at[key]) for key in ("server", "name")}
             fits["namespace"] = _fits(entry.get("namespace") or "", namespace)
             if fits["namespace"] and (fits["server"] or fits["name"]):
@@ -449,7 +449,8 @@ def project_of(argocd: Iterable[Manifest], overlay: str) -> Project | None:
     objects = list(argocd)
     for application in objects:
         if application["kind"] == "Application" and get(application, ("spec", "source", "path")) == overlay:
-            named = "AppProject", application["spec"]["project"]
+            named = "AppProject", get(application, ("spec", "project"))
             projects = (one for one in objects if (one["kind"], one["metadata"]["name"]) == named)
-            return next((Project(one, application["spec"]["destination"]) for one in projects), None)
+            destination = get(application, ("spec", "destination")) or {}
+            return next((Project(one, destination) for one in projects), None)
     return None

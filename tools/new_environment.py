@@ -19,6 +19,7 @@ from tools.command import Parser, RefusedError, do
 from tools.local.cluster import CONFIG
 from tools.render import render
 from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, environments, followed
+from tools.texts import parsing_yaml, read_text, read_yaml
 
 DEPLOY = OVERLAYS.parent
 FLOWS = DEPLOY / "flows.yaml"
@@ -55,16 +56,22 @@ class Addition:
         """Return a text with the new name in place of the source's."""
         return re.sub(self.word, self.name, text)
 
-    def with_copies(self, text: str, skipped: str = "") -> str:
-        """Return YAML in which each entry that names the source stands once more, with the new name.
+    def with_copies(self, file: Path, skipped: str = "") -> str:
+        """Return a file of YAML in which each entry that names the source stands once more, with the new name.
 
         Args:
-            text: the YAML
+            file: where it is
             skipped: a pattern of what is not copied
+
+        Raises:
+            UnreadableError: if it is no YAML.
         """
+        text = read_text(file)
+        with parsing_yaml(text, file):
+            document = yaml.compose(text)
         found = [
             (end, start, flow)
-            for start, end, flow in _entries(text, yaml.compose(text), self.word)
+            for start, end, flow in _entries(text, document, self.word)
             if not (skipped and re.search(skipped, text[start:end]))
         ]
         for end, start, flow in sorted(found, reverse=True):
@@ -99,25 +106,25 @@ def changes(new: Addition) -> Changes:
     yield from _overlay(new)
     if new.is_followed:
         yield from _argocd(new)
-    yield DEPLOY / "differences.yaml", new.with_copies((DEPLOY / "differences.yaml").read_text())
-    yield FLOWS, new.with_copies(FLOWS.read_text(), "" if new.is_followed else _of_argocd(new.source))
+    yield DEPLOY / "differences.yaml", new.with_copies(DEPLOY / "differences.yaml")
+    yield FLOWS, new.with_copies(FLOWS, "" if new.is_followed else _of_argocd(new.source))
     for path in sorted((DEPLOY / "platform").rglob("*.yaml")):
-        yield path, new.with_copies(path.read_text())
+        yield path, new.with_copies(path)
     for path in sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")):
-        yield path, new.with_copies(path.read_text())
+        yield path, new.with_copies(path)
     template = GITHUB / "pull_request_template.md"
-    yield template, re.sub(rf"(?m)^(.*\[ \] ){new.source}$", rf"\g<0>\n\g<1>{new.name}", template.read_text())
+    yield template, re.sub(rf"(?m)^(.*\[ \] ){new.source}$", rf"\g<0>\n\g<1>{new.name}", read_text(template))
     if new.node_port:
         last = r"(?s)(.*\n)( *- \{containerPort: )\d+(, hostPort: )\d+([^\n]*#)[^\n]*\n"
         port = rf"\g<0>\g<2>{new.node_port}\g<3>{new.node_port}\g<4> {new.name}\n"
-        yield CONFIG, re.sub(last, port, CONFIG.read_text(), count=1)
+        yield CONFIG, re.sub(last, port, read_text(CONFIG), count=1)
 
 
 def _overlay(new: Addition) -> Changes:
     source = OVERLAYS / new.source
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         to = OVERLAYS / new.name / path.relative_to(source)
-        text = new.renamed(path.read_text())
+        text = new.renamed(read_text(path))
         if path.name == "kustomization.yaml" and new.node_port is None:
             text = re.sub(r"(patches:\n)?  - path: node-port.yaml\n(?!  - )|  - path: node-port.yaml\n", "", text)
         if path.name != "node-port.yaml" or new.node_port is not None:
@@ -126,21 +133,21 @@ def _overlay(new: Addition) -> Changes:
 
 def _argocd(new: Addition) -> Changes:
     """Give the Application, the list that it is in, and the project that permits it."""
-    (own,) = [path for path in APPLICATION.parent.glob("*.yaml") if f"overlays/{new.source}\n" in path.read_text()]
-    text = new.renamed(own.read_text())
+    (own,) = [path for path in APPLICATION.parent.glob("*.yaml") if f"overlays/{new.source}\n" in read_text(path)]
+    text = new.renamed(read_text(own))
     if own == APPLICATION:
         text = re.sub(r"\n *#[^\n]*(\n *repoURL:)", r"\1", text)
         text = re.sub(r"(repoURL|targetRevision): .*", r"\1: set by kustomization.yaml", text)
     yield APPLICATION.with_name(f"{new.name}.yaml"), text
     listed = APPLICATION.with_name("kustomization.yaml")
-    yield listed, listed.read_text().replace(f"  - {own.name}\n", f"  - {own.name}\n  - {new.name}.yaml\n", 1)
-    yield PROJECT, new.with_copies(PROJECT.read_text())
+    yield listed, read_text(listed).replace(f"  - {own.name}\n", f"  - {own.name}\n  - {new.name}.yaml\n", 1)
+    yield PROJECT, new.with_copies(PROJECT)
 
 
 def _of_argocd(source: str) -> str:
     """Return a pattern of the ends that only Argo CD makes: no `kubectl apply -k` brings their workloads."""
     names = {item["metadata"]["name"] for item in render(OVERLAYS / source)}
-    ends = yaml.safe_load(FLOWS.read_text())["ends"]
+    ends = read_yaml(FLOWS)[0]["ends"]
     alone = [
         end
         for end, what in ends.items()
@@ -157,7 +164,7 @@ def checked(options: argparse.Namespace) -> Addition:
     """
     name, source, port = options.name, options.source, options.node_port
     known = environments()
-    groups = {end.partition("/")[0] for end in yaml.safe_load(FLOWS.read_text())["ends"]}
+    groups = {end.partition("/")[0] for end in read_yaml(FLOWS)[0]["ends"]}
     if not LABEL.fullmatch(name):
         raise RefusedError(f"an environment cannot be called '{name}'; give a name of a-z, 0-9 and '-', as in preprod")
     if name in groups.union(known):
@@ -173,7 +180,7 @@ def _check_port(port: int, source: str) -> None:
     taken = {
         int(found[2]): path.parent.name
         for path in OVERLAYS.glob("*/*.yaml")
-        for found in NODE_PORT.finditer(path.read_text())
+        for found in NODE_PORT.finditer(read_text(path))
     }
     if port not in NODE_PORTS:
         raise RefusedError(f"--node-port {port} is out of range; give one of {NODE_PORTS[0]} to {NODE_PORTS[-1]}")
@@ -203,7 +210,7 @@ def main(options: argparse.Namespace) -> int:
         FailedError: if a step does not succeed.
     """
     new = checked(options)
-    written = [(path, text) for path, text in changes(new) if not path.exists() or path.read_text() != text]
+    written = [(path, text) for path, text in changes(new) if not path.exists() or read_text(path) != text]
     for path, text in written:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

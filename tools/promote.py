@@ -28,6 +28,7 @@ from tools.images import SOURCES, Image
 from tools.manifests import pods_of
 from tools.render import RenderError, render
 from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, followed
+from tools.texts import read_text
 
 REMOTE, BRANCH = "origin", "main"
 # Every lost race is a promotion that another won, so as many promoters as this can start at once.
@@ -117,6 +118,7 @@ def read_pin(tree: Path, environment: str, short: str) -> Pin:
     file = pins_of(environment)
     path = tree / file
     # As bytes, here and when it is written: line ends are somebody's choice, and no part of a promotion.
+    read_text(path) if path.is_file() else ""  # refused unless it is UTF-8
     text = path.read_bytes().decode() if path.is_file() else ""
     pins = [pin for pin in _pins(text, tree) if pin]
     found = [pin for pin in pins if pin.build.image == short]

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from tools.dryrun.program import NotBuiltError, running
-from tools.manifests import Manifest
+from tools.manifests import Manifest, get
 from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN, followed
+from tools.texts import load_yaml, read_yaml
 
 
 class RenderError(Exception):
@@ -50,7 +51,9 @@ def build_with_kubectl(directory: Path) -> tuple[str, str]:
     """
     # It ends before a collection of its garbage would pay: without one it takes a third less time.
     environ = os.environ | {"GOGC": "off"}
-    done = subprocess.run([kubectl(), "kustomize", directory], env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [kubectl(), "kustomize", directory], env=environ, capture_output=True, encoding="utf-8", check=False
+    )
     if done.returncode:
         raise RenderError(done.stderr.strip())
     return done.stdout, done.stderr.strip()
@@ -70,8 +73,9 @@ def render(directory: Path) -> list[Manifest]:
 
     Raises:
         RenderError: if Kustomize refuses it.
+        UnreadableError: if it makes something that is no YAML.
     """
-    return [document for document in yaml.safe_load_all(kustomize(directory)) if document]
+    return load_yaml(kustomize(directory), f"what Kustomize makes of {directory}")
 
 
 def render_deployed(environment: str) -> list[Manifest]:
@@ -85,7 +89,7 @@ def render_deployed(environment: str) -> list[Manifest]:
         return render(OVERLAYS / environment)
     with TemporaryDirectory() as directory:
         copy = Path(directory)
-        shutil.copytree(OVERLAYS.parent, copy / OVERLAYS.parent.relative_to(REPOSITORY))
+        copy_tree(OVERLAYS.parent, copy / OVERLAYS.parent.relative_to(REPOSITORY))
         add_components(copy, source)
         return render(copy / source["path"])
 
@@ -95,9 +99,20 @@ def add_components(tree: Path, source: Mapping[str, Any]) -> None:
 
     As `kustomize edit add component` does, which Argo CD calls in its own clone.
     """
-    file = tree / source["path"] / "kustomization.yaml"
-    components = source.get("kustomize", {}).get("components", [])
+    file = tree / str(source.get("path")) / "kustomization.yaml"
+    components = get(source, ("kustomize", "components")) or []
     if components and file.is_file():
-        kustomization = yaml.safe_load(file.read_text())
-        kustomization["components"] = [*kustomization.get("components", []), *components]
+        (kustomization,) = read_yaml(file)
+        kustomization["components"] = [*(kustomization.get("components") or []), *components]
         file.write_text(yaml.safe_dump(kustomization))
+
+
+def copy_tree(directory: Path, into: Path, ignore: Callable[[str, list[str]], set[str]] | None = None) -> None:
+    """Copy a directory with its links as links: one may lead nowhere, as an editor's lock does.
+
+    Args:
+        directory: which one
+        into: the copy, which is not there yet
+        ignore: what of a directory is left out, as in shutil.copytree
+    """
+    shutil.copytree(directory, into, symlinks=True, ignore=ignore)

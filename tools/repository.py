@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tools.manifests import get
+from tools.texts import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OVERLAYS = REPOSITORY / "deploy" / "overlays"
@@ -19,7 +20,11 @@ def environments(overlays: Path = OVERLAYS) -> list[str]:
 
 
 def followed(applications: Path = APPLICATION.parent) -> dict[str, Mapping[str, Any]]:
-    """Return the environments that Argo CD follows, each with the source in its Application."""
-    documents = [one for file in sorted(applications.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text())]
-    sources = [one["spec"]["source"] for one in documents if one["kind"] == "Application"]
-    return {Path(source["path"]).name: source for source in sources}
+    """Return the environments that Argo CD follows, each with the source in its Application.
+
+    Raises:
+        UnreadableError: if one of the files is no YAML.
+    """
+    documents = [one for file in sorted(applications.glob("*.yaml")) if file.is_file() for one in read_yaml(file)]
+    sources = [get(one, ("spec", "source")) for one in documents if get(one, ("kind",)) == "Application"]
+    return {Path(str(source["path"])).name: source for source in sources if get(source, ("path",))}

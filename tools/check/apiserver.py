@@ -136,7 +136,7 @@ def unknown_kinds(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[P
     for manifest, answer in zip(rendering.objects, answers, strict=True):
         if not answer.known:
             place = rendering.sources.locate(manifest, ("kind",))
-            reason = f"nothing here can check {title(manifest)} of {manifest['apiVersion']}"
+            reason = f"nothing here can check {title(manifest)} of {manifest.get('apiVersion')}"
             known = "what deploys it decrypts it" if is_encrypted(manifest) else "the cluster has this kind"
             yield Problem(place, reason, f"nothing to do, if {known}", note=True)
 

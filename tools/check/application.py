@@ -16,6 +16,7 @@ from tools.images import SOURCES, deployment_of
 from tools.local.container import environment_of
 from tools.manifests import Container, FieldPath, Manifest, Read, entries, pod_of, read_of, title
 from tools.repository import REPOSITORY
+from tools.texts import read_text
 
 API = REPOSITORY / SOURCES / "api"
 _QUOTED = re.compile(r"(['\"]).*\1", re.DOTALL)
@@ -147,7 +148,7 @@ def env_files(rendering: Rendering) -> Iterator[Problem]:
 
 
 def _lines_without_value(file: Path, owner: str) -> Iterator[Problem]:
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         if (said := line.strip()) and not said.startswith("#") and "=" not in said:
             reason = f"{owner} gets '{said}' from the environment of whoever renders: the line has no '='"
             yield Problem(Place(file, number), reason, f"write {said}=value")

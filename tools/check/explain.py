@@ -7,11 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tools.check.catalogue import RULES, Rule
 from tools.command import RefusedError
 from tools.repository import REPOSITORY
+from tools.texts import load_yaml, read_text
 
 BROKEN = REPOSITORY / "tests" / "cases" / "catalogue" / "broken"
 _WIDTH = 100
@@ -63,9 +62,9 @@ def example(rule: Rule) -> Example:
 
 
 def _read(case: Path, rule: str) -> Example:
-    text = case.read_text()
+    text = read_text(case)
     story = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = load_yaml(text, case)[0]
     edits: list[dict[str, str]] = content.get("edits") or [*_replaced(case.parent)]
     found_in = [one["file"] for one in content["expect"] if one["rule"] == rule]
     # What a case needs besides the mistake is of no interest here.
@@ -78,13 +77,13 @@ def _replaced(case: Path) -> Iterator[dict[str, str]]:
     for file in sorted(case.rglob("*.yaml")):
         own = REPOSITORY / file.relative_to(case)
         if own.is_file():
-            yield {"file": str(file.relative_to(case)), "old": own.read_text(), "new": file.read_text()}
+            yield {"file": str(file.relative_to(case)), "old": read_text(own), "new": read_text(file)}
 
 
 def _with_lines(case: Path, edit: dict[str, str]) -> dict[str, str]:
     """Return an edit that only adds or removes with the lines around it: nothing alone says nothing."""
     files = [root / edit["file"] for root in (case, REPOSITORY) if (root / edit["file"]).is_file()]
-    before, found, after = files[0].read_text().partition(edit["old"]) if files else ("", "", "")
+    before, found, after = read_text(files[0]).partition(edit["old"]) if files else ("", "", "")
     if not found or (edit["old"].strip() and edit["new"].strip()):
         return edit
     head, tail = "".join(before.splitlines(keepends=True)[-2:]), after.partition("\n")[0]

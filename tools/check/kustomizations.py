@@ -1,9 +1,9 @@
 """What is wrong before there are objects: files that are no YAML, what Kustomize refuses, and what has no effect."""
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,7 +16,7 @@ from tools.check.sources import (
     Kustomization,
     Place,
     chain,
-    fault,
+    parse,
     read,
     scalars,
     text_of,
@@ -24,6 +24,7 @@ from tools.check.sources import (
 from tools.images import name_of
 from tools.manifests import get
 from tools.render import RenderError
+from tools.texts import UnreadableError, load_json, read_text
 
 # Where Kustomize's messages name the culprit; the first that is found in a kustomization is shown.
 _CULPRITS = [
@@ -54,15 +55,16 @@ _FIELDS = (
 def syntax(tree: Tree) -> Iterator[Problem]:
     """A file that is no YAML, or no JSON."""
     for file in tree.read_files("*.yaml"):
-        if found := fault(file):
-            yield Problem(Place(file, found[0]), f"this is no YAML: {found[1]}", "correct it")
+        yield from _unreadable(file, parse)
     for file in tree.read_files("*.json"):
-        try:
-            json.loads(file.read_bytes())
-        except json.JSONDecodeError as error:
-            yield Problem(Place(file, error.lineno), f"this is no JSON: {error.msg}", "correct it")
-        except UnicodeDecodeError:
-            yield Problem(Place(file, 1), "this is no JSON: it is not in UTF-8", "correct it")
+        yield from _unreadable(file, load_json)
+
+
+def _unreadable(file: Path, parse: Callable[[str, Path], Any]) -> Iterator[Problem]:
+    try:
+        parse(read_text(file), file)
+    except UnreadableError as error:
+        yield Problem(Place(file, error.line), error.reason, "correct it")
 
 
 @rule(

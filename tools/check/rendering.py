@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from tools.check.sources import DUMPER, KUSTOMIZATION, LOADER, Document, Place, Sources, chain, files_of, read
+from tools.check.sources import DUMPER, KUSTOMIZATION, Document, Place, Sources, chain, files_of, read
 from tools.command import RefusedError
 from tools.manifests import Container, FieldPath, Manifest, Pod, get, is_of_kubernetes, pods_of, selects
-from tools.render import RenderError, build
+from tools.render import RenderError, build, copy_tree
+from tools.texts import load_yaml, read_yaml
 
 APPLICATION_PATH = ("spec", "source", "path")
 
@@ -61,7 +62,7 @@ class Rendering:
     @cached_property
     def objects(self) -> list[Manifest]:
         """The objects."""
-        return [document for document in yaml.load_all(self.text, Loader=LOADER) if document]
+        return load_yaml(self.text, f"what Kustomize makes of {self.environment}")
 
     @cached_property
     def pods(self) -> list[Pod]:
@@ -138,7 +139,8 @@ class Tree:
 
     def files(self, pattern: str) -> list[Path]:
         """Return the files whose names match a pattern."""
-        return sorted(file for directory in (self.root / "argocd", self.deploy) for file in directory.rglob(pattern))
+        directories = (self.root / "argocd", self.deploy)
+        return sorted(file for directory in directories for file in directory.rglob(pattern) if file.is_file())
 
     def read_files(self, pattern: str) -> list[Path]:
         """Return those that somebody reads as manifests: elsewhere, a template of Helm may stand beside them."""
@@ -170,7 +172,7 @@ class Tree:
             text = build(directory)[0] if (directory / KUSTOMIZATION).is_file() else ""
         except RenderError:
             return []
-        return [document for document in yaml.load_all(text, Loader=LOADER) if document]
+        return load_yaml(text, f"what Kustomize makes of {directory}")
 
     def renderings(self, overlay: Path) -> list[Rendering]:
         """Return an overlay as it is, and with every component that it lacks; elsewhere these may exclude each other.
@@ -228,11 +230,11 @@ class Tree:
     def _build_variant(self, overlay: Path, added: Sequence[Path], without: Entry | None) -> tuple[str, str]:
         changed: dict[Path, Any] = {}
         if without:
-            changed[without.file] = _load(without.file)
+            changed[without.file] = read_yaml(without.file)[0]
             del changed[without.file][without.key][without.index]
         if added:
-            data = changed.setdefault(overlay / KUSTOMIZATION, _load(overlay / KUSTOMIZATION))
-            data["components"] = [*data.get("components", []), *(f"../../components/{path.name}" for path in added)]
+            data = changed.setdefault(overlay / KUSTOMIZATION, read_yaml(overlay / KUSTOMIZATION)[0])
+            data["components"] = [*(data.get("components") or []), *(f"../../components/{path.name}" for path in added)]
         copies = {self._copy_of(file): data for file, data in changed.items()}
         for copy, data in copies.items():
             copy.write_text(yaml.dump(data, Dumper=DUMPER))
@@ -251,10 +253,6 @@ class Tree:
         return self.scratch / path.relative_to(self.root)
 
 
-def _load(file: Path) -> Any:
-    return yaml.load(file.read_text(), LOADER)  # noqa: S506 - it is a safe one
-
-
 @contextmanager
 def open_tree(root: Path, *, own: bool = True) -> Iterator[Tree]:
     """Give a repository's tree, with a copy that its variants are rendered from.
@@ -271,7 +269,7 @@ def open_tree(root: Path, *, own: bool = True) -> Iterator[Tree]:
         raise RefusedError(f"{root} has no deploy/overlays/NAME/{KUSTOMIZATION}: name a directory that has overlays/")
     with tempfile.TemporaryDirectory(prefix="check-") as scratch:
         tree = Tree(root.resolve(), found[0], Path(scratch).resolve(), own)
-        shutil.copytree(tree.deploy, tree.scratch / tree.deploy.name, ignore=_left_out)
+        copy_tree(tree.deploy, tree.scratch / tree.deploy.name, _left_out)
         for beside in tree.root.iterdir():
             if beside != tree.deploy:
                 (tree.scratch / beside.name).symlink_to(beside)

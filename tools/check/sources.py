@@ -10,19 +10,11 @@ import yaml
 
 from tools.images import name_of
 from tools.manifests import FieldPath, Manifest, fields, get
+from tools.texts import LOADER, UnreadableError, parsing_yaml, read_text
 
 KUSTOMIZATION = "kustomization.yaml"
 # The lists of patches, in the order in which Kustomize applies them; all but one are deprecated, and often met.
 PATCHES = ("patchesStrategicMerge", "patches", "patchesJson6902")
-# To Kustomize and Kubernetes, a date is text, be it one of the calendar or not, and so is "=".
-_TEXT = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
-# libyaml, which nearly every build of PyYAML has, is ten times as fast.
-_SAFE = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-_RESOLVERS = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _TEXT]
-    for first, resolvers in _SAFE.yaml_implicit_resolvers.items()
-}
-LOADER: Any = type("Loader", (_SAFE,), {"yaml_implicit_resolvers": _RESOLVERS})
 DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
 # What tells the items of a list apart, as in Kubernetes' merge keys.
 _KEYS = ("name", "containerPort", "port", "mountPath", "key", "topologyKey")
@@ -68,36 +60,23 @@ def parse(text: str, file: Path, offset: int = 0) -> list[Document]:
     """Return the documents of a text.
 
     Raises:
-        yaml.YAMLError: if it is no YAML.
+        UnreadableError: if it is no YAML.
     """
-    loader = LOADER(text)
     documents = []
-    while loader.check_node():
-        if node := loader.get_node():
-            documents.append(Document(file, node, loader.construct_document(node), offset))
+    with parsing_yaml(text, file):
+        loader = LOADER(text)
+        while loader.check_node():
+            if node := loader.get_node():
+                documents.append(Document(file, node, loader.construct_document(node), offset))
     return documents
 
 
 def read(file: Path) -> list[Document]:
     """Return the documents of a file; none if it is no YAML."""
     try:
-        return parse(file.read_text(), file)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        return parse(read_text(file), file)
+    except UnreadableError:
         return []
-
-
-def fault(file: Path) -> tuple[int, str] | None:
-    """Return the line from which on a file is no YAML, and why; None if it is."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        parse(text, file)
-    except yaml.MarkedYAMLError as error:
-        return error.problem_mark.line + 1 if error.problem_mark else 1, str(error.problem)
-    except yaml.reader.ReaderError as error:
-        return text.count("\n", 0, error.position) + 1, str(error.reason)
-    except UnicodeDecodeError as error:
-        return error.object.count(b"\n", 0, error.start) + 1, "it is not in UTF-8"
-    return None
 
 
 def inside(document: Document, node: yaml.Node) -> list[Document]:
@@ -105,7 +84,7 @@ def inside(document: Document, node: yaml.Node) -> list[Document]:
     block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
     try:
         return parse(node.value, document.file, document.offset + node.start_mark.line + block)
-    except yaml.YAMLError:
+    except UnreadableError:
         return []
 
 
@@ -454,14 +433,14 @@ def _generated_key(kustomization: Kustomization, entry: yaml.Node, key: str) -> 
             return Place(kustomization.directory / path, 1)
     for node in items_of(entry, "envs"):
         file = kustomization.directory / str(node.value)
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        for number, line in enumerate(read_text(file).splitlines(), 1):
             if line.partition("=")[0].strip() == key:
                 return Place(file, number)
     return None
 
 
 def _line_with(place: Place, word: str) -> Place:
-    lines = place.file.read_text().splitlines()
+    lines = read_text(place.file).splitlines()
     for number, line in enumerate(lines[place.line - 1 :], place.line):
         if word in line:
             return Place(place.file, number)

@@ -9,7 +9,6 @@ nothing is changed there.
 """
 
 import argparse
-import shutil
 import sys
 import tarfile
 import tempfile
@@ -25,9 +24,10 @@ from tools.diff.report import APPLICATIONS, FORMATS, Difference, Report
 from tools.diff.rules import Situation
 from tools.diff.stored import Stored, stored
 from tools.dryrun.program import NotBuiltError
-from tools.manifests import Manifest, Project, project_of
-from tools.render import RenderError, add_components, render
+from tools.manifests import Manifest, Project, get, project_of
+from tools.render import RenderError, add_components, copy_tree, render
 from tools.repository import OVERLAYS, REPOSITORY, environments
+from tools.texts import UnreadableError
 
 DIRECTORIES = ("deploy", "argocd")
 REFERENCES = ("main", "origin/main")
@@ -87,7 +87,7 @@ def copy(repository: Path, into: Path) -> None:
     """Write what the manifests are now, uncommitted changes included."""
     for name in DIRECTORIES:
         if (repository / name).is_dir():
-            shutil.copytree(repository / name, into / name)
+            copy_tree(repository / name, into / name)
 
 
 def render_tree(tree: Path, pool: ThreadPoolExecutor) -> Side:
@@ -99,7 +99,7 @@ def render_tree(tree: Path, pool: ThreadPoolExecutor) -> Side:
     argocd = render(tree / APPLICATIONS) if (tree / APPLICATIONS).is_dir() else []
     overlays = tree / OVERLAYS.relative_to(REPOSITORY)
     for application in (item for item in argocd if item["kind"] == "Application"):
-        add_components(tree, application["spec"]["source"])
+        add_components(tree, get(application, ("spec", "source")) or {})
     names = environments(overlays)
     rendered = pool.map(render, [overlays / name for name in names])
     return Side(dict(zip(names, rendered, strict=True)), argocd)
@@ -199,7 +199,7 @@ def main(options: argparse.Namespace, repository: Path = REPOSITORY) -> int:
     """Print what changes and return the exit status: 0 nothing, 1 something, 2 if it cannot be told."""
     try:
         found = report(options, repository)
-    except (RefusedError, FailedError, RenderError) as error:
+    except (RefusedError, FailedError, RenderError, UnreadableError) as error:
         print(f"diff: error: {one_line(str(error))}", file=sys.stderr)
         return 2
     print(FORMATS[options.form or "text"](found))

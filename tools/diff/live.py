@@ -1,6 +1,5 @@
 """What the files here would change on a cluster, by the cluster's own word: nothing is changed there."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tools.diff.consequences import Consequence
 from tools.diff.rules import Effect
 from tools.manifests import Manifest
 from tools.render import kubectl
+from tools.texts import load_json
 
 # What the API server keeps for itself, and what says who applied an object.
 BOOKKEEPING = {"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation"}
@@ -107,7 +107,7 @@ def _get(*what: str) -> list[Manifest]:
 
 
 def _items(said: str) -> list[Manifest]:
-    document = json.loads(said) if said.strip() else {"items": []}
+    document = load_json(said, "what kubectl says") if said.strip() else {"items": []}
     items: list[Manifest] = document.get("items", [document])
     return items
 
@@ -123,7 +123,7 @@ def _names(manifests: Sequence[Manifest]) -> Names:
 
 
 def _resource(manifest: Manifest) -> str:
-    group, _, version = manifest["apiVersion"].rpartition("/")
+    group, _, version = str(manifest.get("apiVersion")).rpartition("/")
     return f"{manifest['kind']}.{version}.{group}".lower() if group else manifest["kind"].lower()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from tools.manifests import Manifest, share
+from tools.manifests import Manifest, get, share
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,23 @@ class Rollout:
 def rollout(deployment: Manifest) -> Rollout:
     """Return how a Deployment replaces its pods."""
     spec = deployment["spec"]
-    pods, strategy = spec.get("replicas", 1), spec.get("strategy", {})
+    pods, strategy = spec.get("replicas", 1), spec.get("strategy") or {}
     rolling = strategy.get("rollingUpdate") or {}
     surge = share(rolling.get("maxSurge", "25%"), pods, up=True) or 0
     unavailable = share(rolling.get("maxUnavailable", "25%"), pods, up=False) or 0
-    containers = spec["template"]["spec"]["containers"]
+    containers = get(spec, ("template", "spec", "containers")) or []
     delays = [
-        container.get(probe, {}).get("initialDelaySeconds", 0)
+        get(container, (probe, "initialDelaySeconds")) or 0
         for container in containers
         for probe in ("startupProbe", "readinessProbe")
     ]
-    sleeps = [item.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0) for item in containers]
+    sleeps = [get(item, ("lifecycle", "preStop", "sleep", "seconds")) or 0 for item in containers]
     return Rollout(
         pods=pods,
         surge=surge,
         # As Kubernetes does when both round to nothing.
         unavailable=unavailable if surge or unavailable else 1,
-        ready_seconds=max(delays) + spec.get("minReadySeconds", 0),
-        stop_seconds=max(sleeps),
+        ready_seconds=max(delays, default=0) + spec.get("minReadySeconds", 0),
+        stop_seconds=max(sleeps, default=0),
         recreates=strategy.get("type") == "Recreate",
     )

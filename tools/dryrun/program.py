@@ -29,7 +29,7 @@ class Process:
     """
 
     def __init__(self, program: Path) -> None:
-        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
         self._lock = Lock()
         atexit.register(self._process.communicate)
         self.kubernetes: str = self._read()["kubernetes"]

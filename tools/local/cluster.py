@@ -4,12 +4,11 @@ import argparse
 import re
 import subprocess
 
-import yaml
-
 from tools.command import FailedError, RefusedError, ask, do, require, require_docker
 from tools.images import images_of
 from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY, environments
+from tools.texts import read_yaml
 
 CONFIG = REPOSITORY / "tools" / "local" / "kind.yaml"
 NODE_IMAGE = "kindest/node"
@@ -41,7 +40,7 @@ def cluster(kubernetes: str = "") -> None:
     require_docker()
     require("kind", "install 0.32 or later (https://kind.sigs.k8s.io/docs/user/quick-start/#installation)")
     registries = mirrored()
-    name = yaml.safe_load(CONFIG.read_text())["name"]
+    name = read_yaml(CONFIG)[0]["name"]
     if name in _words("kind", "get", "clusters"):
         print(f"The cluster '{name}' is there already: it is kept ('kind delete cluster --name {name}' removes it).")
         do(["kind", "export", "kubeconfig", "--name", name])

@@ -1,7 +1,6 @@
 """The cluster of kubectl's current context: whether it answers, whether it is local, whether it is the right one."""
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from tools.command import FailedError, RefusedError, ask
 from tools.manifests import get
 from tools.render import kubectl
+from tools.texts import load_json
 
 # The contexts that a local tool makes, and the command by which that tool's cluster gets an image of this machine: by
 # its name, or as an archive. An API server's loopback address does not make a cluster local: it may end a tunnel.
@@ -68,7 +68,9 @@ def current_cluster() -> Cluster:
             "kubectl has no current context: take one with 'kubectl config use-context NAME',"
             " or make a cluster with 'make cluster'"
         )
-    viewed = json.loads(ask(kubectl(), "config", "view", "--minify", "-o", "json").stdout or "{}")
+    viewed = load_json(
+        ask(kubectl(), "config", "view", "--minify", "-o", "json").stdout or "{}", "kubectl's configuration"
+    )
     cluster = get(viewed, ("clusters", 0, "cluster")) or {}
     server = cluster.get("server", "")
     probe = ask(kubectl(), "--context", context, "get", "--raw", "/version", "--request-timeout=5s")

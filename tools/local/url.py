@@ -4,7 +4,6 @@ In the environment: NODE_ADDRESS, where the cluster's node ports are reached fro
 """
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -18,6 +17,7 @@ from tools.local.front import FRONT
 from tools.local.run import PORTS
 from tools.manifests import NODE_PORT_TYPES, Manifest, namespace_of, pods_of, selector_of, selects, type_of
 from tools.render import render
+from tools.texts import load_json
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -120,7 +120,7 @@ def _live(cluster: Cluster, service: Manifest) -> Manifest:
     """Return a Service as the cluster has it; as the overlay has it, if it is not there."""
     name, namespace = service["metadata"]["name"], namespace_of(service)
     found = ask(*cluster.kubectl, "-n", namespace, "get", "service", name, "--ignore-not-found", "-o", "json").stdout
-    live: Manifest = json.loads(found) if found.strip() else service
+    live: Manifest = load_json(found, "what kubectl says") if found.strip() else service
     return live
 
 

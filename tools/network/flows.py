@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tools.command import RefusedError
 from tools.manifests import (
     NAMESPACE_NAME,
@@ -27,6 +25,7 @@ from tools.manifests import (
 from tools.network.policy import Edge, End, edges, judge
 from tools.render import render_deployed
 from tools.repository import REPOSITORY, environments
+from tools.texts import read_yaml
 
 FLOWS = REPOSITORY / "deploy" / "flows.yaml"
 PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -101,8 +100,9 @@ def load(deployed: Deployed, file: Path = FLOWS) -> Flows:
 
     Raises:
         RefusedError: if it does not fit what is deployed; `make check` tells all that is wrong, with the lines.
+        UnreadableError: if it is no YAML.
     """
-    content = yaml.safe_load(file.read_text())
+    content: Any = next(iter(read_yaml(file)), {})
     for fault in faults(content, deployed):
         raise RefusedError(f"{file.name}: {fault.reason}: {fault.advice}")
     return build(content, deployed)
