@@ -10,6 +10,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,7 @@ import yaml
 from tools.adopt import LABEL
 from tools.command import Parser, RefusedError, do
 from tools.local.cluster import CONFIG
+from tools.network.flows import OUTSIDE
 from tools.render import render
 from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, environments, followed
 from tools.texts import parsing_yaml, read_text, read_yaml
@@ -107,7 +109,7 @@ def changes(new: Addition) -> Changes:
     if new.is_followed:
         yield from _argocd(new)
     yield DEPLOY / "differences.yaml", new.with_copies(DEPLOY / "differences.yaml")
-    yield FLOWS, new.with_copies(FLOWS, "" if new.is_followed else _of_argocd(new.source))
+    yield FLOWS, _flows(new)
     for path in sorted((DEPLOY / "platform").rglob("*.yaml")):
         yield path, new.with_copies(path)
     for path in sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")):
@@ -142,6 +144,25 @@ def _argocd(new: Addition) -> Changes:
     listed = APPLICATION.with_name("kustomization.yaml")
     yield listed, read_text(listed).replace(f"  - {own.name}\n", f"  - {own.name}\n  - {new.name}.yaml\n", 1)
     yield PROJECT, new.with_copies(PROJECT)
+
+
+def _flows(new: Addition) -> str:
+    """Return the list of flows; without a node port nobody comes in from outside."""
+    text = new.with_copies(FLOWS, "" if new.is_followed else _of_argocd(new.source))
+    if new.node_port is not None:
+        return text
+    reached = [
+        (before, item)
+        for key, ends in _children(yaml.compose(text))
+        if key.value == "reaches"
+        for end, items in _children(ends)
+        if end.value == OUTSIDE
+        for before, item in pairwise(items.value)
+    ]
+    for before, item in reversed(reached):
+        if item.value.startswith(f"{new.name}/"):
+            text = text[: before.end_mark.index] + text[item.end_mark.index :]
+    return text
 
 
 def _of_argocd(source: str) -> str:

@@ -260,7 +260,7 @@ def test_a_component_more(clone: Path) -> None:
     assert "nothing to correct" in told
     assert f"{FOLLOWED}: nothing changes" in told
     (changed,) = [part for part in told.split("\n\n") if part.startswith(f"{BY_HAND}: ")]
-    assert "spec.externalTrafficPolicy: (not set) → Local" in changed
+    assert "spec.externalTrafficPolicy: Cluster → Local" in changed
     assert "no pod restarts" in changed
     assert f"{DEPLOY}/components/{COMPONENT}/README.md" in git(clone, "diff", "--cached", "--name-only")
     commit(clone)
