@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -36,11 +37,12 @@ def commit(clone: Path) -> None:
 
 
 def failing(clone: Path, *selection: str) -> list[str]:
-    """Run tests of a clone on the clone, and return those that fail, with their reasons."""
+    """Run tests of a clone on it, another sample in each, and return those that fail, with their reasons."""
+    plugins = ("-p", "no:cacheprovider", "-p", "tests.support.sampling")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", *selection],
+        [sys.executable, "-m", "pytest", "-q", *plugins, "--tb=line", *selection],
         cwd=clone,
-        env=shell_environment(),
+        env=shell_environment() | {"SAMPLE_FROM": str(crc32(clone.parent.name.encode()))},
         capture_output=True,
         text=True,
         check=False,
