@@ -503,6 +503,34 @@ def test_applications_of_others_may_follow_other_repositories(tmp_path: Path) ->
     assert check(root, own=False) == []
 
 
+@pytest.mark.parametrize(
+    ("kustomization", "line", "said"),
+    [
+        ("resources: [../../base]\nhelmCharts:\n  - {name: a, repo: 'https://charts.example.org'}\n", 2, "Helm"),
+        ("resources: [../../base]\npatches:\n  - patch.yaml\n", 2, "Kustomize refuses"),
+        ("resources:\n  - ../../base\n  - file:///nowhere/other//deploy?ref=v1\n", 3, "file:///nowhere/other//deploy?"),
+    ],
+)
+def test_what_is_not_rendered_has_its_line(tmp_path: Path, kustomization: str, line: int, said: str) -> None:
+    root = elsewhere(tmp_path, "deploy")
+    (root / "deploy/overlays/live/kustomization.yaml").write_text(kustomization)
+    (found,) = check(root, own=False)
+    assert (found.rule, found.file, found.line) == ("kustomize", "deploy/overlays/live/kustomization.yaml", line)
+    assert said in found.reason
+    assert len(found.reason) < 200
+
+
+def test_a_patch_is_for_the_name_before_its_suffix(tmp_path: Path) -> None:
+    root = elsewhere(tmp_path, "deploy")
+    patch = "- {op: replace, path: /spec/template/spec/containers/0/name, value: api}"
+    entry = f"  - target: {{kind: Deployment, name: shop}}\n    patch: '{patch}'\n"
+    text = f"resources: [../../base]\nnameSuffix: -live\npatches:\n{entry}"
+    (root / "deploy/overlays/live/kustomization.yaml").write_text(text)
+    (found,) = check(root, own=False)
+    assert (found.rule, found.line) == ("patch-without-effect", 4)
+    assert "changes nothing" in found.reason
+
+
 def test_a_directory_without_overlays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="overlays"):
         main(["check", "--root", str(tmp_path)])

@@ -36,7 +36,14 @@ _CULPRITS = [
     r"expected kind '\w+' for path '([^']+)'",
     r"nothing selected by [^/]+/([\w.-]+?)\.\[",
     r"already registered id: [^/]+/([\w.-]+?)\.\[",
+    r"Go struct field Kustomization\.(\w+)",
 ]
+# How it came to a file: the place says that better.
+_WAY = re.compile(
+    r"accumulating resources: accumulation err='accumulating resources from '[^']*': '[^']*' must resolve to a file': "
+    r"recursed accumulation of path '[^']*': "
+)
+_FETCHED = re.compile(r"accumulating resources from '([^']+)'.*failed to run '\S*git ")
 # https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/
 _FIELDS = (
     *("buildMetadata", "components", "configMapGenerator", "configurations", "crds", "digest", "envs", "files"),
@@ -75,15 +82,32 @@ def _unreadable(file: Path, parse: Callable[[str, Path], Any]) -> Iterator[Probl
 )
 def refused(tree: Tree, overlay: Path, error: RenderError) -> Problem:
     """What Kustomize itself refuses, where it most likely is."""
-    said = " ".join(str(error).removeprefix("error: ").split())
-    kustomizations = chain(overlay, tree.missing_components(overlay))
+    said = _WAY.sub("", " ".join(str(error).removeprefix("error: ").split()))
+    kustomizations = chain(overlay, tree.missing_components(overlay) if tree.own else ())
+    if found := _not_rendered_here(kustomizations, said):
+        return found
     for pattern in _CULPRITS:
         for culprit in re.findall(pattern, said):
             word = Path(culprit).name
             if place := _place_of(kustomizations, word):
                 known = [*_known_to(kustomizations), *(path.name for path in Path(culprit).parent.glob("*"))]
-                return Problem(place, f"Kustomize refuses this: {said}", f"correct '{word}'{nearest(word, known)}")
+                near = "" if word in _FIELDS else nearest(word, known)
+                return Problem(place, f"Kustomize refuses this: {said}", f"correct '{word}'{near}")
     return Problem(Place(overlay / KUSTOMIZATION, 1), f"Kustomize refuses this: {said}", "correct what it names")
+
+
+def _not_rendered_here(kustomizations: list[Kustomization], said: str) -> Problem | None:
+    """Return what another machine, or another command, may render."""
+    if "must specify --enable-helm" in said:
+        names = ("helmCharts", "helmChartInflationGenerator", "HelmChartInflationGenerator")
+        place = next(filter(None, (_place_of(kustomizations, name) for name in names)), None)
+        reason = "`kubectl kustomize` renders no Helm chart, so nothing of this environment is checked"
+        return Problem(place, reason, "render the chart into a file of resources") if place else None
+    fetched = _FETCHED.search(said)
+    if fetched and (place := _place_of(kustomizations, Path(fetched[1]).name)):
+        reason = f"{fetched[1]} cannot be fetched here, so nothing of this environment is checked"
+        return Problem(place, reason, "check it where that can be reached, or keep a copy in the repository")
+    return None
 
 
 def _place_of(kustomizations: list[Kustomization], word: str) -> Place | None:
@@ -184,9 +208,11 @@ def _without_effect(renderings: list[Rendering], entry: Entry) -> Problem:
     (document,) = read(entry.file)
     node = Kustomization(document).items(entry.key)[entry.index]
     present = {str(manifest["metadata"]["name"]) for rendering in renderings for manifest in rendering.objects}
+    # A patch is for the name that the file says; a prefix or a suffix comes later.
+    written = {get(one.data, ("metadata", "name")) for rendering in renderings for one in rendering.sources.resources}
     named = _targets(document, node, entry.key)
     for place, name in named:
-        if not any(re.fullmatch(name, one) for one in present):
+        if not any(re.fullmatch(name, str(one)) for one in present | written):
             return Problem(
                 place, f"this matches nothing: no object is called '{name}'", f"name one{nearest(name, present)}"
             )
