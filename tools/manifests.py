@@ -254,6 +254,12 @@ class Container:
         return found
 
     @property
+    def template(self) -> Manifest:
+        """That of its pod: metadata and specification."""
+        found: Manifest = get(self.manifest, self.path[:-3])  # without spec, the list's name and the index
+        return found
+
+    @property
     def name(self) -> str:
         """Its name, with that of the object for a message."""
         return f"container '{self.data.get('name')}' of {title(self.manifest)}"

@@ -11,7 +11,7 @@ from tests.support.manifests import Environment
 from tests.support.product import API, FRONT
 from tools.images import images_of
 from tools.local.container import environment_of
-from tools.manifests import base_name, get
+from tools.manifests import Container, base_name, get
 from tools.repository import REPOSITORY
 
 CLUSTER_SCOPED = {"Namespace"}
@@ -66,13 +66,17 @@ def test_api_and_page_know_their_environment(environment: Environment) -> None:
     assert page["version"].startswith(f"v{version.removesuffix('.0')} ")
 
 
+def variables_of(environment: Environment, container: Container) -> dict[str, str]:
+    return environment_of(environment.objects, container.data, container.template)
+
+
 def test_the_api_and_the_smoke_test_get_their_settings(environment: Environment) -> None:
-    api = environment_of(environment.objects, environment.container(API).data)
+    api = variables_of(environment, environment.container(API))
     assert read_settings(api).environment == environment.name
     for pod in environment.pods:
         if pod.manifest["kind"] == "Job":
             (container,) = pod.containers
-            assert environment_of(environment.objects, container.data)["APP_ENV"] == environment.name
+            assert variables_of(environment, container)["APP_ENV"] == environment.name
 
 
 def test_volumes_are_where_the_images_expect_them(environment: Environment) -> None:

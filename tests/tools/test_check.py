@@ -20,7 +20,9 @@ from tools.check.catalogue import RULES
 from tools.check.explain import BROKEN, example
 from tools.command import RefusedError
 from tools.dryrun.program import NotBuiltError
-from tools.render import build
+from tools.local import run
+from tools.local.ports import free_port
+from tools.render import build, render
 from tools.repository import REPOSITORY, environments
 
 CATALOGUE = REPOSITORY / "tests" / "cases" / "catalogue"
@@ -130,8 +132,18 @@ def test_what_is_broken_is_reported_with_its_line(
 
 
 @pytest.mark.parametrize("directory", cases("sound/*"), ids=name_of)
-def test_what_is_unusual_and_sound_is_not_reported(directory: Path, changed: Callable[[Path], Path]) -> None:
-    assert [finding for finding in check(changed(directory)) if not finding.note] == []
+def test_what_is_unusual_and_sound_is_not_reported_and_runs(
+    directory: Path, changed: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = changed(directory)
+    assert [finding for finding in check(root) if not finding.note] == []
+    monkeypatch.setattr(run, "REPOSITORY", root)
+    ports = {name: free_port() for name in run.PORTS}
+    for environment in environments():
+        manifests = render(root / "deploy" / "overlays" / environment)
+        assert run.prepare_api(manifests, ports).environment["APP_ENV"] == environment
+        prepared = run.prepare_front(manifests, ports)
+        assert json.loads((prepared.directory / "config" / "config.json").read_text())["environment"] == environment
 
 
 def test_every_rule_is_broken_by_a_case_of_its_own() -> None:

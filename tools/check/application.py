@@ -51,7 +51,7 @@ def _refusals(rendering: Rendering, container: Container) -> Iterator[Problem]:
     variables = {str(item["name"]): (path, item) for path, item in container.items("env")}
     known = [item for _, item in variables.values() if not _unknown(rendering, read_of(item))]
     sources = [item for _, item in container.items("envFrom") if not _unknown(rendering, read_of(item))]
-    values = environment_of(rendering.objects, {**container.data, "env": known, "envFrom": sources})
+    values = environment_of(rendering.objects, {**container.data, "env": known, "envFrom": sources}, container.template)
     # What a controller will make, such as a SealedSecret's Secret, nobody knows here.
     complete = len(sources) == len(container.data.get("envFrom") or [])
     for name, refusal in _refused(values):

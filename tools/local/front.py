@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tools.repository import REPOSITORY
+from tools.texts import read_text
 
 FRONT = REPOSITORY / "src" / "front"
 SITE = FRONT / "site"
@@ -29,6 +30,12 @@ def nginx() -> str:
     if not found:
         raise FrontError("'nginx' is missing: run 'tools/setup.sh run'")
     return found
+
+
+def config_dir() -> str:
+    """Return the directory in which the image looks for `config.json`, if no variable of its container says another."""
+    (found,) = re.findall(r"\bCONFIG_DIR=(\S+)", read_text(FRONT / "Dockerfile"))
+    return str(found)
 
 
 def render(template: str, values: Mapping[str, str]) -> str:

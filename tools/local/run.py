@@ -7,6 +7,7 @@ FRONT_PORT and METRICS_PORT, for when other programs hold those that it takes by
 import argparse
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,12 +23,12 @@ from types import FrameType
 from tools.command import FailedError, RefusedError, overlay
 from tools.images import version
 from tools.local import front
-from tools.local.container import configuration_of, container_of, environment_of, pod_of
+from tools.local.container import arguments_of, container_of, environment_of, files_in, pod_of
 from tools.local.log_lines import readable
 from tools.local.ports import answers
 from tools.manifests import Manifest
 from tools.render import render
-from tools.repository import REPOSITORY
+from tools.repository import REPOSITORY, VENV_BIN
 
 API = REPOSITORY / "src" / "api"
 # Not 9100, as in a pod: on a machine that is monitored, Prometheus' node exporter has that one.
@@ -186,31 +187,41 @@ def _check_free(name: str, port: int) -> None:
 
 def prepare_api(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Command:
     """Return what runs gunicorn as the API's image does."""
-    container = container_of(manifests, API.name)
+    pod = pod_of(manifests, API.name)
+    container = container_of(pod, API.name)
+    values = environment_of(manifests, container, pod)
     # Of this shell's variables only PATH: what counts is what the overlay says, as in a pod.
     environment = {
-        "PATH": os.environ["PATH"],
+        "PATH": f"{VENV_BIN}:{os.environ['PATH']}",
         "APP_VERSION": version(),
         "APP_REVISION": "local",
-        **environment_of(manifests, container),
+        **values,
         "API_PORT": str(ports["API_PORT"]),
         "METRICS_PORT": str(ports["METRICS_PORT"]),
         "BIND_ADDRESS": "127.0.0.1",
     }
-    return Command("api", [sys.executable, "-m", "gunicorn"], environment, API, sources=API)
+    line = arguments_of(container, values) or [sys.executable, "-m", "gunicorn"]
+    return Command("api", line, environment, API, sources=API)
 
 
 def prepare_front(manifests: Sequence[Manifest], ports: Mapping[str, int]) -> Command:
     """Return what runs NGINX with the front's configuration, in a directory that no other run uses: its port's.
 
     Raises:
-        RefusedError: if there is no NGINX.
+        RefusedError: if there is no NGINX, or it is started in another way than the image does.
     """
     directory = REPOSITORY / ".build" / "run" / str(ports["FRONT_PORT"])
+    pod = pod_of(manifests, front.FRONT.name)
+    container = container_of(pod, front.FRONT.name)
+    values = environment_of(manifests, container, pod)
+    if arguments_of(container, values):
+        raise RefusedError("the front's container has a command of its own, which only its image can run: take it off")
     config = directory / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    for name, content in configuration_of(manifests, pod_of(manifests, front.FRONT.name)).items():
-        (config / name).write_text(content)
+    shutil.rmtree(config, ignore_errors=True)
+    config.mkdir(parents=True)
+    for name, content in files_in(manifests, container, pod, values.get("CONFIG_DIR") or front.config_dir()).items():
+        (config / name).parent.mkdir(parents=True, exist_ok=True)
+        (config / name).write_bytes(content)
     server = f"127.0.0.1:{ports['API_PORT']}"
     try:
         line = front.prepare(directory, api_server=server, port=ports["FRONT_PORT"])
