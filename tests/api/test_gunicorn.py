@@ -28,7 +28,8 @@ VIEWS = """
 def with_views(*arguments, create=app.create_app):
     api = create(*arguments)
     api.add_url_rule("/wait/<seconds>", view_func=wait)
-    api.add_url_rule("/stream", view_func=lambda: stream())
+    api.add_url_rule("/stream", "stream", lambda: stream())
+    api.add_url_rule("/letters", "letters", lambda: stream_with_context(letters()))
     return api
 
 def wait(seconds):
@@ -42,6 +43,11 @@ def stream():
             time.sleep(0.05)
     finally:
         logging.getLogger("tests").warning("stream closed")
+
+def letters():
+    for index in range(len(request.path)):
+        yield request.path[index]
+        time.sleep(0.01)
 
 app.create_app = with_views
 """
@@ -57,7 +63,7 @@ def start_changed(start_server: StartServer, tmp_path: Path) -> StartServer:
         configuration = tmp_path / "gunicorn.conf.py"
         configuration.write_text(
             f"__file__ = {str(CONFIGURATION)!r}\nexec(open(__file__).read())\n"
-            f"import itertools, time\nfrom datapress_api import app, asgi\n{change}\n"
+            f"import itertools, time\nfrom flask import request, stream_with_context\nfrom datapress_api import app, asgi\n{change}\n"
         )
         return start_server(configuration)
 
@@ -329,6 +335,16 @@ def test_connections_that_wait_are_served_in_turn(start_server: StartServer) -> 
                 answers[connection] += 1
                 connection.sendall(request)
         assert max(answers.values()) <= 10
+
+
+def test_a_request_keeps_its_context_from_thread_to_thread(start_changed: StartServer) -> None:
+    server = start_changed(VIEWS)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(30)]
+        for client in clients:
+            client.sendall(b"GET /letters HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert {read_answer(client).body for client in clients} == {b"/letters"}
+    assert not [line for line in server.lines() if "traceback" in line]
 
 
 def test_sigterm_lets_what_runs_finish_and_ends_the_rest(start_changed: StartServer) -> None:
