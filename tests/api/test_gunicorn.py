@@ -63,7 +63,8 @@ def start_changed(start_server: StartServer, tmp_path: Path) -> StartServer:
         configuration = tmp_path / "gunicorn.conf.py"
         configuration.write_text(
             f"__file__ = {str(CONFIGURATION)!r}\nexec(open(__file__).read())\n"
-            f"import itertools, time\nfrom flask import request, stream_with_context\nfrom datapress_api import app, asgi\n{change}\n"
+            "import itertools, time\nfrom flask import request, stream_with_context\n"
+            f"from datapress_api import app, asgi\n{change}\n"
         )
         return start_server(configuration)
 
