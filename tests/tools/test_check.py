@@ -543,6 +543,48 @@ def test_a_patch_is_for_the_name_before_its_suffix(tmp_path: Path) -> None:
     assert "changes nothing" in found.reason
 
 
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        file = root / "deploy" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return root
+
+
+SHARD = """namePrefix: shard-{number}-
+resources: [../../../base]
+patches:
+  - patch: |
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata: {{name: shop}}
+      spec: {{replicas: {replicas}}}
+"""
+
+
+def test_one_of_several_copies_has_its_own_line(tmp_path: Path) -> None:
+    elsewhere(tmp_path, "deploy")
+    shards = {str(number): SHARD.format(number=number, replicas=replicas) for number, replicas in enumerate((-1, 1))}
+    files = {f"overlays/live/{name}/kustomization.yaml": text for name, text in shards.items()}
+    root = write(tmp_path, {**files, "overlays/live/kustomization.yaml": "resources: ['0', '1']\n"})
+    (found,) = check(root, own=False)
+    assert (found.file, found.line) == ("deploy/overlays/live/0/kustomization.yaml", 8)
+
+
+def test_one_of_several_namesakes_has_its_own_file(tmp_path: Path) -> None:
+    wrong = WORKLOAD.replace("image: example.org/shop:1.0", 'image: "example.org/shop 1.0"')
+    files = {f"{name}/shop.yaml": text for name, text in (("a", WORKLOAD), ("b", wrong), ("c", WORKLOAD))}
+    files |= {f"{name}/kustomization.yaml": f"namespace: {name}\nresources: [shop.yaml]\n" for name in "abc"}
+    root = write(tmp_path, {**files, "overlays/live/kustomization.yaml": "resources: [../../a, ../../b, ../../c]\n"})
+    assert {one.file for one in check(root, own=False) if not one.note} == {"deploy/b/shop.yaml"}
+
+
+def test_an_item_of_a_list_has_its_line(tmp_path: Path) -> None:
+    items = "items:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: more}\n  data: {a: 1}\n"
+    (found, *_) = given(tmp_path, f"apiVersion: v1\nkind: List\n{items}")
+    assert (found.rule, found.file, found.line) == ("refused", "deploy/base/more.yaml", 7)
+
+
 def test_a_directory_without_overlays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="overlays"):
         main(["check", "--root", str(tmp_path)])

@@ -90,7 +90,8 @@ def refused(tree: Tree, overlay: Path, error: RenderError) -> Problem:
         for culprit in re.findall(pattern, said):
             word = Path(culprit).name
             if place := _place_of(kustomizations, word):
-                known = [*_known_to(kustomizations), *(path.name for path in Path(culprit).parent.glob("*"))]
+                beside = [path.name for path in Path(culprit).parent.glob("*")]
+                known = beside if "/" in culprit else _known_to(kustomizations)
                 near = "" if word in _FIELDS else nearest(word, known)
                 return Problem(place, f"Kustomize refuses this: {said}", f"correct '{word}'{near}")
     return Problem(Place(overlay / KUSTOMIZATION, 1), f"Kustomize refuses this: {said}", "correct what it names")

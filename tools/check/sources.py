@@ -48,6 +48,15 @@ class Document:
         """Return where a node begins."""
         return Place(self.file, self.offset + node.start_mark.line + 1)
 
+    @property
+    def objects(self) -> list["Document"]:
+        """The objects in it: itself, or the items of a List."""
+        items = get(self.data, ("items",))
+        if not str(get(self.data, ("kind",))).endswith("List") or not isinstance(items, list):
+            return [self]
+        nodes = items_of(self.node, "items")
+        return [Document(self.file, node, data, self.offset) for node, data in zip(nodes, items, strict=True)]
+
     def is_object(self, kind: str, name: str) -> bool:
         """Tell whether this describes an object; what Kustomize adds to names does not matter."""
         if not isinstance(self.data, dict) or self.data.get("kind") != kind:
@@ -254,6 +263,11 @@ class Kustomization:
         named = [(self.directory / str(node.value)).resolve() for node in self.items(key)]
         return [path for path in named if path.exists()]
 
+    def may_hold(self, manifest: Manifest) -> bool:
+        """Tell whether an object can be one of its own: then it has the prefix and the suffix that this gives."""
+        name = str(manifest["metadata"]["name"])
+        return all(text_of(self.document.node, key) in name for key in ("namePrefix", "nameSuffix"))
+
     @cached_property
     def patches(self) -> list[Patch]:
         """Its patches, in the order in which Kustomize applies them."""
@@ -301,9 +315,9 @@ class Sources:
 
     @cached_property
     def resources(self) -> list[Document]:
-        """The documents of the files that are named as resources."""
+        """The objects of the files that are named as resources."""
         files = [path for one in self.kustomizations for path in one.resources if path.is_file()]
-        return [document for file in files for document in read(file)]
+        return [one for file in files for document in read(file) for one in document.objects]
 
     def is_alone_in_saying(self, own: Document, manifest: Manifest) -> bool:
         """Tell whether a field of an object has what a patch says, and no other patch sets it, and its file says other.
@@ -364,7 +378,7 @@ class Sources:
         return None
 
     def _patched(self, manifest: Manifest, path: FieldPath) -> Place | None:
-        for one in reversed(self.kustomizations):
+        for one in reversed([one for one in self.kustomizations if one.may_hold(manifest)]):
             for patch in reversed(one.patches):
                 for document in patch.documents:
                     if patch.meets(document, manifest) and (place := patch.place(document, manifest, path)):
@@ -387,7 +401,12 @@ class Sources:
     def _resource(self, manifest: Manifest) -> Document | None:
         documents = [one for one in self.resources if one.is_object(manifest["kind"], manifest["metadata"]["name"])]
         # The longest name: what Kustomize adds to it is short.
-        return max(documents, key=lambda one: len(one.data["metadata"]["name"]), default=None)
+        longest = max((len(one.data["metadata"]["name"]) for one in documents), default=0)
+        namesakes = [one for one in documents if len(one.data["metadata"]["name"]) == longest]
+        if not namesakes[1:]:
+            return next(iter(namesakes), None)
+        said = [(path, str(value)) for path, value in fields(manifest)]
+        return max(namesakes, key=lambda one: sum(_says(one.node, manifest, path, text) for path, text in said))
 
     def _deepest(self, manifest: Manifest, path: FieldPath) -> Place:
         """Return where what is nearest to a field stands, if the field itself stands nowhere."""
