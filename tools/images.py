@@ -13,6 +13,11 @@ from tools.manifests import Manifest, pods_of
 from tools.repository import REPOSITORY
 
 SOURCES = "src"
+# https://github.com/distribution/reference/blob/main/reference.go, of whose digests registries use these three.
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_DIGEST = r"@sha(?:256:[0-9a-f]{64}|384:[0-9a-f]{96}|512:[0-9a-f]{128})"
+_REFERENCE = re.compile(rf"(?:{_HOST}/)?{_PATH}(?:/{_PATH})*(?::\w[\w.-]{{0,127}})?(?:{_DIGEST})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ def name_of(reference: str) -> str:
     """Return an image's name in a reference: without tag and digest."""
     # A colon before a slash is that of the registry's port.
     return re.split(r"@|:(?!.*/)", reference)[0]
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether a container runtime can read a text as the name of an image."""
+    return bool(_REFERENCE.fullmatch(text))
 
 
 def images_of(manifests: Iterable[Manifest]) -> list[Image]:

@@ -81,7 +81,7 @@ def changed(tmp_path: Path) -> Callable[[Path], Path]:
             file = root / edit["file"]
             text = file.read_text()
             assert text.count(edit["old"]) == 1, f"{edit['old']!r} must stand once in {edit['file']}"
-            file.write_text(text.replace(edit["old"], edit["new"]))
+            file.write_text(text.replace(edit["old"], edit["new"].replace("…", "x" * edit.get("fill", 1))))
         return root
 
     return change

@@ -150,15 +150,18 @@ def deprecated(rendering: Rendering) -> Iterator[Problem]:
 def images_without_effect(rendering: Rendering) -> Iterator[Problem]:
     """An entry of `images` that names no image."""
     used = {name_of(str(container.data.get("image"))) for container in rendering.containers}
-    for one in rendering.sources.kustomizations:
-        for entry in one.items("images"):
-            name = text_of(entry, "name")
-            if not {name, text_of(entry, "newName")} & used:
-                yield Problem(
-                    one.document.place(entry),
-                    f"no container runs the image {name}, so this sets nothing",
-                    f"name an image that is used{nearest(name, used)}",
-                )
+    entries = [(one, entry) for one in rendering.sources.kustomizations for entry in one.items("images")]
+    # What a later entry gives another name, an earlier one knows by the former.
+    for one, entry in reversed(entries):
+        name = text_of(entry, "name")
+        if {name, text_of(entry, "newName")} & used:
+            used.add(name)
+            continue
+        yield Problem(
+            one.document.place(entry),
+            f"no container runs the image {name}, so this sets nothing",
+            f"name an image that is used{nearest(name, used)}",
+        )
 
 
 @rule(

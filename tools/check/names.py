@@ -9,8 +9,9 @@ from tools.check.rendering import Problem, Rendering, Tree, nearest
 from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, title
 
 # service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
+# A name is tried from its beginning only: else a long line would take the square of its length.
 _HOST = re.compile(
-    r"(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]*)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
+    r"(?<![a-z0-9-])(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]*)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
     r"|(?:https?|tcp)://(?P<alone>[a-z0-9-]+)(?::(?P<alone_port>\d+))?(?![\w.:@-])"
 )
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))

@@ -155,9 +155,16 @@ class Tree:
         """The overlays' directories."""
         return sorted(path.parent for path in self.deploy.glob(f"overlays/*/{KUSTOMIZATION}"))
 
-    def _follows(self, overlay: Path) -> bool:
-        """Tell whether an Application of Argo CD deploys an overlay."""
-        return any(self.root / str(get(one.data, APPLICATION_PATH)) == overlay for one in self.argocd("Application"))
+    def applications(self, environment: str) -> list[Manifest]:
+        """Return the Applications of Argo CD that deploy an environment."""
+        overlay = self.deploy / "overlays" / environment
+        documents = [one.data for one in self.argocd("Application")]
+        return [one for one in documents if self.root / str(get(one, APPLICATION_PATH)) == overlay]
+
+    def is_applied_by_the_server(self, environment: str) -> bool:
+        """Tell whether Argo CD deploys an environment, and as `kubectl apply --server-side` does."""
+        options = [get(one, ("spec", "syncPolicy", "syncOptions")) or [] for one in self.applications(environment)]
+        return bool(options) and all("ServerSideApply=true" in one for one in options)
 
     def argocd(self, kind: str) -> list[Document]:
         """Return the objects of a kind in argocd/."""
@@ -195,12 +202,10 @@ class Tree:
         return [self._deployed(overlay, renderings) for overlay in self.overlays]
 
     def _deployed(self, overlay: Path, renderings: Sequence[Rendering]) -> Rendering:
-        sources = [get(one.data, ("spec", "source")) or {} for one in self.argocd("Application")]
         named = {
             (overlay / str(component)).resolve()
-            for source in sources
-            if self.root / str(source.get("path")) == overlay
-            for component in get(source, ("kustomize", "components")) or []
+            for application in self.applications(overlay.name)
+            for component in get(application, ("spec", "source", "kustomize", "components")) or []
         }
         added = tuple(one for one in self.missing_components(overlay) if one in named)
         there = (one for one in renderings if (one.environment, one.added) == (overlay.name, added))
@@ -225,7 +230,7 @@ class Tree:
         """
         text, warnings = self._build_variant(overlay, added, without) if added or without else build(overlay)
         sources = Sources(chain(overlay, added))
-        return Rendering(overlay.name, self._follows(overlay), tuple(added), text, warnings, sources)
+        return Rendering(overlay.name, bool(self.applications(overlay.name)), tuple(added), text, warnings, sources)
 
     def _build_variant(self, overlay: Path, added: Sequence[Path], without: Entry | None) -> tuple[str, str]:
         changed: dict[Path, Any] = {}

@@ -20,7 +20,7 @@ _ABOUT_ONE = re.compile(
 _STANDS_FOR_ONE = re.compile(rf"{DUMMY}|\$[({{]|{{{{|<[^<>]+>$|ENC\[\w+,")
 _KNOWN_FORM = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_\w{36}|\bglpat-[\w-]{20}|\bxox[abprs]-[\w-]{10}"
-    r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}|AGE-SECRET-KEY-1\w{20}"
+    r"|(?<![\w-])eyJ[\w-]{10,}\.eyJ[\w-]{10,}|AGE-SECRET-KEY-1\w{20}"
 )
 # user:password@ in a URL
 _IN_URL = re.compile(r"://[^\s/:@$]+:(?P<password>[^\s/@]+)@")

@@ -1,11 +1,18 @@
 """What Kubernetes accepts and does not survive: images, scaling, disruption."""
 
+import json
+import re
 from collections.abc import Iterator
 
-from tools.check.catalogue import rule
-from tools.check.rendering import Problem, Rendering
-from tools.images import name_of
-from tools.manifests import Manifest, get, selector_of, share, title
+from tools.check.catalogue import Scope, rule
+from tools.check.rendering import Problem, Rendering, Tree
+from tools.images import is_reference, name_of
+from tools.manifests import FieldPath, Manifest, fields, get, selector_of, share, title
+
+# kubectl keeps in it what it applied, and a server takes no more bytes of annotations than this:
+# https://github.com/kubernetes/apimachinery/blob/master/pkg/api/validation/objectmeta.go
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_ANNOTATIONS_LIMIT = 262144
 
 
 @rule(
@@ -29,6 +36,24 @@ def images(rendering: Rendering) -> Iterator[Problem]:
 
 
 @rule(
+    "image-name",
+    why="No node can run such an image: the pod stays in InvalidImageName, and the API server accepts it.",
+    remedy="Write [HOST[:PORT]/]PATH[:TAG][@sha256:64 digits] with a path of lower-case letters.",
+)
+def image_names(rendering: Rendering) -> Iterator[Problem]:
+    """An image that is no reference: capital letters in its path, a digest of another length, a wrong sign."""
+    for container in rendering.containers:
+        image = str(container.data.get("image") or "")
+        if image and not is_reference(image):
+            yield rendering.problem(
+                container.manifest,
+                (*container.path, "image"),
+                f"{container.name} runs '{image}', which no node can read as the name of an image",
+                f"write [HOST[:PORT]/]PATH[:TAG][@DIGEST], as in {name_of(image).lower()}:1.2",
+            )
+
+
+@rule(
     "digest",
     why=(
         "A tag can be moved to another image; a digest cannot. It is a note, as nothing has a digest before its "
@@ -46,6 +71,40 @@ def digests(rendering: Rendering) -> Iterator[Problem]:
         if image and "@sha256:" not in image:
             place = rendering.sources.locate(container.manifest, (*container.path, "image"))
             yield Problem(place, f"{image} has no digest", "`make promote` gives it one", note=True)
+
+
+@rule(
+    "size",
+    Scope.RENDERINGS,
+    why="`kubectl apply` writes the whole object into an annotation of it, and the API server refuses so long a one.",
+    remedy="Make it smaller, or have Argo CD deploy the environment with ServerSideApply=true.",
+)
+def sizes(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """An object that is too large for `kubectl apply`, in an environment that is not applied by the server."""
+    for rendering in renderings:
+        if tree.is_applied_by_the_server(rendering.environment):
+            continue
+        for manifest in rendering.objects:
+            annotations = {**(manifest["metadata"].get("annotations") or {}), _LAST_APPLIED: _as_go_writes(manifest)}
+            size = sum(len(f"{key}{value}".encode()) for key, value in annotations.items())
+            if size > _ANNOTATIONS_LIMIT:
+                yield rendering.problem(
+                    manifest,
+                    _largest(manifest),
+                    f"{title(manifest)} takes {size} bytes in an annotation that `kubectl apply` gives it, of"
+                    f" {_ANNOTATIONS_LIMIT} that are allowed",
+                    "make it smaller, or let Argo CD deploy this with ServerSideApply=true",
+                )
+
+
+def _as_go_writes(manifest: Manifest) -> str:
+    """Return an object as kubectl writes it down: JSON on one line, with three letters escaped."""
+    text = json.dumps(manifest, separators=(",", ":"), ensure_ascii=False, default=str)
+    return re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+def _largest(manifest: Manifest) -> FieldPath:
+    return max(fields(manifest), key=lambda field: len(str(field[1])))[0]
 
 
 @rule(
