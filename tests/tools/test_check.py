@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,18 @@ def _render_once() -> Iterator[None]:
 
 
 @pytest.fixture
-def changed(tmp_path: Path) -> Callable[[Path], Path]:
-    """A function that copies what `check` reads and does a case's change to it."""
+def root(tmp_path: Path) -> Path:
+    """A copy of what `check` reads."""
+    for name in ("deploy", "argocd"):
+        shutil.copytree(REPOSITORY / name, tmp_path / "repository" / name)
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def changed(root: Path) -> Callable[[Path], Path]:
+    """A function that does a case's change to a copy of what `check` reads."""
 
     def change(directory: Path) -> Path:
-        root = tmp_path / "repository"
-        for name in ("deploy", "argocd"):
-            shutil.copytree(REPOSITORY / name, root / name)
         # The application has a word of its own.
         (root / "src").symlink_to(REPOSITORY / "src")
         for file in directory.rglob("*"):
@@ -156,6 +162,38 @@ def test_every_rule_is_broken_by_a_case_of_its_own() -> None:
 def test_each_folder_of_the_catalogue_is_a_case() -> None:
     folders = [*BROKEN.glob("*/*"), *CATALOGUE.glob("sound/*")]
     assert [path for path in folders if not (path / CASE).is_file()] == []
+
+
+# --- the time that it takes
+
+# What a long line of a file may be made of: hexadecimal, random letters, words, hosts, addresses, tokens, passwords.
+PARTS = ("0123456789abcdef", "aB3dE6gH9", "recette ", "a.", "http://a", "-eyJ", "://a:a")
+
+
+def long_lines(root: Path, size: int) -> None:
+    file = root / "deploy" / "overlays" / environments()[0] / "config.json"
+    lines = ",\n".join(f'"note{index}": "{part * (size // len(part))}"' for index, part in enumerate(PARTS))
+    file.write_text(f"{{{lines}}}")
+
+
+def wrong_lines(root: Path, size: int) -> None:
+    """Give a container ever more variables, each of which uses one that there is not."""
+    file = root / "deploy" / "base" / "api" / "deployment.yaml"
+    lines = "".join(f"            - {{name: V{index}, value: $(W{index})}}\n" for index in range(size))
+    source = REPOSITORY / file.relative_to(root)
+    file.write_text(source.read_text().replace("          env:\n", f"          env:\n{lines}"))
+
+
+@pytest.mark.parametrize(("write", "size"), [(long_lines, 10_000), (wrong_lines, 300)])
+def test_no_file_takes_the_square_of_its_size(write: Callable[[Path, int], None], size: int, root: Path) -> None:
+    """By processor time, without that of Kustomize and of the API server's code, which are not ours."""
+    taken = []
+    for factor in (1, 8):
+        write(root, factor * size)
+        start = time.process_time()
+        check(root)
+        taken.append(time.process_time() - start)
+    assert taken[1] < 16 * taken[0]
 
 
 # --- what a rule is for

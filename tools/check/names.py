@@ -266,17 +266,17 @@ def volumes(rendering: Rendering) -> Iterator[Problem]:
 def variables(rendering: Rendering) -> Iterator[Problem]:
     """A $(VARIABLE) that the container does not define before, so that the text stays as it is."""
     for container in rendering.containers:
-        defined: list[str] = []
+        defined: set[str] = set()
         for path, item in container.items("env"):
             yield from _undefined(rendering, container, (*path, "value"), item.get("value"), defined)
-            defined.append(item["name"])
+            defined.add(item["name"])
         for field in ("command", "args"):
             for index, text in enumerate(container.data.get(field) or []):
                 yield from _undefined(rendering, container, (*container.path, field, index), text, defined)
 
 
 def _undefined(
-    rendering: Rendering, container: Container, path: FieldPath, text: str | None, defined: list[str]
+    rendering: Rendering, container: Container, path: FieldPath, text: str | None, defined: set[str]
 ) -> Iterator[Problem]:
     # What a whole ConfigMap brings is not known by name; $$(X) is a way to write $(X).
     if "envFrom" in container.data:

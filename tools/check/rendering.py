@@ -20,6 +20,8 @@ from tools.render import RenderError, build, copy_tree
 from tools.texts import load_yaml, read_yaml
 
 APPLICATION_PATH = ("spec", "source", "path")
+# Each wrong name is compared with all of these: with as many wrong ones, that is the square of a file's size.
+_MOST_NAMES = 500
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ class Rendering:
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:
-    """Return a question for the name that was perhaps meant; empty if none is near."""
-    close = difflib.get_close_matches(wrong, sorted(set(known) - {wrong}), n=1)
+    """Return a question for the name that was perhaps meant; empty if none is near, or there are too many."""
+    others = set(known) - {wrong}
+    close = difflib.get_close_matches(wrong, sorted(others), n=1) if len(others) < _MOST_NAMES else []
     return f"; did you mean '{close[0]}'?" if close else ""
 
 

@@ -1,5 +1,6 @@
 """The YAML files that a rendering is made of, and where in them a field of a rendered object comes from."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -122,10 +123,16 @@ def leaves(node: yaml.Node, path: FieldPath = ()) -> Iterator[tuple[FieldPath, s
         yield path, str(node.value)
 
 
+@cache
+def _pairs(node: yaml.MappingNode) -> dict[Any, tuple[yaml.Node, yaml.Node]]:
+    """Return a mapping's keys and values by key, so that nothing looks through it again for each of them."""
+    return {key.value: (key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+
 def value_of(node: yaml.Node, key: str) -> yaml.Node | None:
     """Return the value that a mapping has for a key."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
-    return next((value for name, value in pairs if name.value == key), None)
+    pair = _pairs(node).get(key) if isinstance(node, yaml.MappingNode) else None
+    return pair[1] if pair else None
 
 
 def items_of(node: yaml.Node, key: str) -> list[yaml.Node]:
@@ -160,9 +167,9 @@ def follow(node: yaml.Node, value: Any, path: FieldPath) -> Way:
     mark = node
     for depth, step in enumerate(path):
         if isinstance(node, yaml.MappingNode):
-            found = next((pair for pair in node.value if pair[0].value == step), None)
+            found = _pairs(node).get(step)
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            found = _same_item(node.value, get(value, (step,)), step)
+            found = _same_item(node, get(value, (step,)), step)
         else:
             found = None
         if not found:
@@ -177,19 +184,28 @@ def _says(node: yaml.Node, value: Any, path: FieldPath, text: str) -> bool:
     return way.depth == len(path) and way.end.value == text
 
 
-def _same_item(nodes: Sequence[yaml.Node], item: Any, index: int) -> tuple[yaml.Node, yaml.Node] | None:
+def _same_item(node: yaml.SequenceNode, item: Any, index: int) -> tuple[yaml.Node, yaml.Node] | None:
     keys = [key for key in _KEYS if isinstance(item, dict) and key in item]
     if keys:
         # A patch may leave some of them out.
-        best = max(nodes, key=lambda node: _equal(node, item, keys), default=None)
-        return (best, best) if best and _equal(best, item, keys) else None
+        found = Counter(one for key in keys for one in _items_by_key(node).get((key, str(item[key])), []))
+        best = max(found, key=lambda one: (found[one], -one), default=None)
+        return None if best is None else (node.value[best], node.value[best])
+    nodes = node.value
     if not isinstance(item, dict | list):
-        nodes, index = [node for node in nodes if node.value == str(item)], 0
+        nodes, index = [one for one in nodes if one.value == str(item)], 0
     return (nodes[index], nodes[index]) if index < len(nodes) else None
 
 
-def _equal(node: yaml.Node, item: dict[str, Any], keys: list[str]) -> int:
-    return sum(text_of(node, key) == str(item[key]) for key in keys)
+@cache
+def _items_by_key(node: yaml.SequenceNode) -> dict[tuple[str, str], list[int]]:
+    """Return the numbers of a list's items by what tells them apart."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for index, item in enumerate(node.value):
+        for key in _KEYS:
+            if text := text_of(item, key):
+                found.setdefault((key, text), []).append(index)
+    return found
 
 
 @dataclass(frozen=True)
@@ -443,24 +459,35 @@ class Sources:
 
 
 def _generated_key(kustomization: Kustomization, entry: yaml.Node, key: str) -> Place | None:
-    for node in items_of(entry, "literals"):
-        if str(node.value).partition("=")[0] == key:
-            return kustomization.document.place(node)
+    if node := _literals(entry).get(key):
+        return kustomization.document.place(node)
     for node in items_of(entry, "files"):
         name, _, path = str(node.value).rpartition("=")
         if (name or Path(path).name) == key:
             return Place(kustomization.directory / path, 1)
     for node in items_of(entry, "envs"):
         file = kustomization.directory / str(node.value)
-        for number, line in enumerate(read_text(file).splitlines(), 1):
-            if line.partition("=")[0].strip() == key:
-                return Place(file, number)
+        if line := _lines_of_variables(read_text(file)).get(key):
+            return Place(file, line)
     return None
 
 
+@cache
+def _literals(entry: yaml.Node) -> dict[str, yaml.Node]:
+    return {str(node.value).partition("=")[0]: node for node in reversed(items_of(entry, "literals"))}
+
+
+@cache
+def _lines_of_variables(text: str) -> dict[str, int]:
+    return {line.partition("=")[0].strip(): number for number, line in reversed([*enumerate(text.splitlines(), 1)])}
+
+
 def _line_with(place: Place, word: str) -> Place:
-    lines = read_text(place.file).splitlines()
-    for number, line in enumerate(lines[place.line - 1 :], place.line):
-        if word in line:
-            return Place(place.file, number)
-    return place
+    lines = _lines(read_text(place.file))
+    numbers = range(place.line, len(lines) + 1)
+    return next((Place(place.file, number) for number in numbers if word in lines[number - 1]), place)
+
+
+@cache
+def _lines(text: str) -> list[str]:
+    return text.splitlines()
