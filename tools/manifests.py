@@ -98,6 +98,25 @@ def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
     )
 
 
+# An item of a selector that is a text: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+_REQUIREMENT = re.compile(
+    r"(?P<no>!?)\s*(?P<key>[\w./-]+)\s*(?:(?P<sign>==?|!=)\s*(?P<value>[\w.-]*)|\b(?P<set>in|notin)\s*\((?P<values>[^)]*)\))?"
+)
+
+
+def selector_from(text: str) -> dict[str, Any]:
+    """Return the label selector that a text such as `app=web,tier in (front, back),!canary` is."""
+    found = []
+    for one in _REQUIREMENT.finditer(text):
+        if one["sign"] or one["set"]:
+            values = one["value"].split() if one["sign"] else re.split(r"\s*,\s*", one["values"].strip())
+            operator = "In" if one["sign"] in ("=", "==") or one["set"] == "in" else "NotIn"
+            found.append({"key": one["key"], "operator": operator, "values": values or [""]})
+        else:
+            found.append({"key": one["key"], "operator": "DoesNotExist" if one["no"] else "Exists"})
+    return {"matchExpressions": found}
+
+
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     value, values = labels.get(expression["key"]), expression.get("values") or []
     return {

@@ -20,7 +20,7 @@ from tools.command import Parser, RefusedError, do
 from tools.local.cluster import CONFIG
 from tools.network.flows import OUTSIDE
 from tools.render import render
-from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, environments, followed
+from tools.repository import APPLICATION, OVERLAYS, REPOSITORY, environments, followed, kustomization_of
 from tools.texts import parsing_yaml, read_text, read_yaml
 
 DEPLOY = OVERLAYS.parent
@@ -127,7 +127,7 @@ def _overlay(new: Addition) -> Changes:
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         to = OVERLAYS / new.name / path.relative_to(source)
         text = new.renamed(read_text(path))
-        if path.name == "kustomization.yaml" and new.node_port is None:
+        if path == kustomization_of(source) and new.node_port is None:
             text = re.sub(r"(patches:\n)?  - path: node-port.yaml\n(?!  - )|  - path: node-port.yaml\n", "", text)
         if path.name != "node-port.yaml" or new.node_port is not None:
             yield to, NODE_PORT.sub(rf"\g<1>{new.node_port}", text)

@@ -12,7 +12,7 @@ import yaml
 
 from tools.dryrun.program import NotBuiltError, running
 from tools.manifests import Manifest, get
-from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN, followed
+from tools.repository import OVERLAYS, REPOSITORY, VENV_BIN, followed, kustomization_of
 from tools.texts import load_yaml, read_yaml
 
 
@@ -99,7 +99,7 @@ def add_components(tree: Path, source: Mapping[str, Any]) -> None:
 
     As `kustomize edit add component` does, which Argo CD calls in its own clone.
     """
-    file = tree / str(source.get("path")) / "kustomization.yaml"
+    file = kustomization_of(tree / str(source.get("path")))
     components = get(source, ("kustomize", "components")) or []
     if components and file.is_file():
         (kustomization,) = read_yaml(file)

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,13 @@ from tools.manifests import (
     port_of,
     project_of,
     quantity,
+    selector_from,
     selector_of,
     selects,
     share,
     target_of,
 )
+from tools.repository import environments
 
 HASH = "kg6hb8m4mf"
 
@@ -86,6 +89,25 @@ def test_label_selector(selector: dict[str, Any] | None, selected: list[str | No
 )
 def test_what_an_empty_selector_means_is_the_kind_s(kind: str, spec: dict[str, Any], everything: bool) -> None:
     assert selects(selector_of(manifest(kind, spec=spec)), {"app": "api"}) == everything
+
+
+@pytest.mark.parametrize(
+    ("text", "selected"),
+    [
+        ("", True),
+        ("app=web", True),
+        ("app == web, tier!=back", True),
+        ("app=web,tier=back", False),
+        ("app!=web", False),
+        ("app in (api, web)", True),
+        ("app notin (api,web)", False),
+        ("app", True),
+        ("tier", False),
+        ("!tier,kubernetes.io/os=linux", True),
+    ],
+)
+def test_a_selector_may_be_a_text(text: str, selected: bool) -> None:
+    assert selects(selector_from(text), {"app": "web", "kubernetes.io/os": "linux"}) is selected
 
 
 def test_services_select_by_labels_and_workloads_by_selectors() -> None:
@@ -340,3 +362,14 @@ def test_the_project_is_that_of_the_application_that_follows() -> None:
     assert found
     assert found.manifest["metadata"]["name"] == "two"
     assert project_of(objects, "deploy/overlays/recette") is None
+
+
+# --- environments
+
+
+@pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
+def test_an_overlay_is_known_by_each_name_of_its_file(name: str, tmp_path: Path) -> None:
+    for directory in ("dev", "empty"):
+        (tmp_path / directory).mkdir()
+    (tmp_path / "dev" / name).touch()
+    assert environments(tmp_path) == ["dev"]

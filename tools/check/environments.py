@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest
-from tools.check.sources import KUSTOMIZATION, Document, Place, items_of, read, scalars, value_of
+from tools.check.sources import Document, Place, items_of, read, scalars, value_of
 from tools.manifests import (
     Manifest,
     Project,
@@ -16,6 +16,7 @@ from tools.manifests import (
     project_of,
     title,
 )
+from tools.repository import kustomization_of
 
 # Objects that are meant to be in some environments only.
 ALLOWED = Path("deploy", "differences.yaml")
@@ -167,7 +168,7 @@ def application(tree: Tree) -> Iterator[Problem]:
         components = get(document.data, ("spec", "source", "kustomize", "components")) or []
         named = [(overlay / one, str(one)) for one in components] if overlay.is_dir() else [(overlay, said)]
         for directory, text in named:
-            if not (directory / KUSTOMIZATION).is_file():
+            if not kustomization_of(directory).is_file():
                 near = [one.name for one in directory.resolve().parent.glob("*")]
                 reason = f"Argo CD's Application names {text}, where there is no kustomization"
                 yield Problem(_place_of(document, text), reason, f"correct it{nearest(directory.name, near)}")

@@ -1,7 +1,7 @@
 """What is wrong before there are objects: files that are no YAML, what Kustomize refuses, and what has no effect."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ import yaml
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Entry, Problem, Rendering, Tree, nearest
 from tools.check.sources import (
-    KUSTOMIZATION,
     PATCHES,
     Document,
     Kustomization,
     Place,
+    Sources,
     chain,
+    follow,
+    mappings,
+    matches,
     parse,
     read,
     scalars,
@@ -24,6 +27,7 @@ from tools.check.sources import (
 from tools.images import name_of
 from tools.manifests import get
 from tools.render import RenderError
+from tools.repository import KUSTOMIZATIONS, kustomization_of
 from tools.texts import UnreadableError, load_json, read_text
 
 # Where Kustomize's messages name the culprit; the first that is found in a kustomization is shown.
@@ -38,6 +42,9 @@ _CULPRITS = [
     r"already registered id: [^/]+/([\w.-]+?)\.\[",
     r"Go struct field Kustomization\.(\w+)",
 ]
+# A text for people, or what an editor or a file manager leaves.
+_NO_MANIFEST = re.compile(r".*\.md|.*\.sw[a-p]|.*~|\.#.*|#.*#|\.DS_Store|Thumbs\.db|desktop\.ini", re.IGNORECASE)
+_CLASH = re.compile(r"already registered id: (\w+)\.\S*/(\S+)\.\S+")
 # How it came to a file: the place says that better.
 _WAY = re.compile(
     r"accumulating resources: accumulation err='accumulating resources from '[^']*': '[^']*' must resolve to a file': "
@@ -56,15 +63,20 @@ _FIELDS = (
 @rule(
     "syntax",
     Scope.STEP,
-    why="Kustomize reads nothing of a file that cannot be parsed, so nothing else can be checked.",
-    remedy="Correct the line; a tab, a colon without a space or a quote left open is the usual cause.",
+    why="Of a file that cannot be parsed Kustomize reads nothing, of a key that stands twice one value is lost.",
+    remedy="Correct the line; a tab, a colon without a space, a quote left open or a copied key is the usual cause.",
 )
 def syntax(tree: Tree) -> Iterator[Problem]:
-    """A file that is no YAML, or no JSON."""
-    for file in tree.read_files("*.yaml"):
+    """A file that is no YAML or no JSON, or has a key twice."""
+    for file in tree.read_files("*.yaml", "*.yml", "Kustomization"):
         yield from _unreadable(file, parse)
+        yield from _doubled(read(file))
+        if file.name in KUSTOMIZATIONS:
+            patches = [patch for one in read(file) for patch in Kustomization(one).patches]
+            yield from _doubled(text for patch in patches for text in patch.documents if text.file == file)
     for file in tree.read_files("*.json"):
         yield from _unreadable(file, load_json)
+        yield from _doubled(read(file))
 
 
 def _unreadable(file: Path, parse: Callable[[str, Path], Any]) -> Iterator[Problem]:
@@ -72,6 +84,21 @@ def _unreadable(file: Path, parse: Callable[[str, Path], Any]) -> Iterator[Probl
         parse(read_text(file), file)
     except UnreadableError as error:
         yield Problem(Place(file, error.line), error.reason, "correct it")
+
+
+def _doubled(documents: Iterable[Document]) -> Iterator[Problem]:
+    """Find keys that a mapping has already: Kustomize takes the first of the two, other programs the last."""
+    for document in documents:
+        for mapping in mappings(document.node):
+            seen: set[str] = set()
+            for key in (one for one, _ in mapping.value if isinstance(one, yaml.ScalarNode)):
+                if key.value in seen:
+                    yield Problem(
+                        document.place(key),
+                        f"'{key.value}' stands here twice: one program takes the first, another the last",
+                        "make one of the two",
+                    )
+                seen.add(key.value)
 
 
 @rule(
@@ -86,6 +113,8 @@ def refused(tree: Tree, overlay: Path, error: RenderError) -> Problem:
     kustomizations = chain(overlay, tree.missing_components(overlay) if tree.own else ())
     if found := _not_rendered_here(kustomizations, said):
         return found
+    if place := _clash(kustomizations, said):
+        return Problem(place, f"Kustomize refuses this: {said}", "give it another name, or take it out")
     for pattern in _CULPRITS:
         for culprit in re.findall(pattern, said):
             word = Path(culprit).name
@@ -94,7 +123,16 @@ def refused(tree: Tree, overlay: Path, error: RenderError) -> Problem:
                 known = beside if "/" in culprit else _known_to(kustomizations)
                 near = "" if word in _FIELDS else nearest(word, known)
                 return Problem(place, f"Kustomize refuses this: {said}", f"correct '{word}'{near}")
-    return Problem(Place(overlay / KUSTOMIZATION, 1), f"Kustomize refuses this: {said}", "correct what it names")
+    return Problem(Place(kustomization_of(overlay), 1), f"Kustomize refuses this: {said}", "correct what it names")
+
+
+def _clash(kustomizations: list[Kustomization], said: str) -> Place | None:
+    """Return the last object of a name that two have: what was added to the other."""
+    clash = _CLASH.search(said)
+    for one in reversed(Sources(kustomizations).resources if clash else []):
+        if clash and one.is_object(clash[1], clash[2]) and one.data["metadata"]["name"] == clash[2]:
+            return one.place(follow(one.node, one.data, ("metadata", "name")).mark)
+    return None
 
 
 def _not_rendered_here(kustomizations: list[Kustomization], said: str) -> Problem | None:
@@ -216,7 +254,7 @@ def _without_effect(renderings: list[Rendering], entry: Entry) -> Problem:
     written = {get(one.data, ("metadata", "name")) for rendering in renderings for one in rendering.sources.resources}
     named = _targets(document, node, entry.key)
     for place, name in named:
-        if not any(re.fullmatch(name, str(one)) for one in present | written):
+        if not any(matches(name, str(one)) for one in present | written):
             return Problem(
                 place, f"this matches nothing: no object is called '{name}'", f"name one{nearest(name, present)}"
             )
@@ -249,7 +287,7 @@ def _named(node: yaml.Node) -> Iterator[yaml.Node]:
 )
 def unused_files(tree: Tree) -> Iterator[Problem]:
     """A file beside a kustomization that none names, so that what it says is nowhere."""
-    kustomizations = sorted(tree.deploy.rglob(KUSTOMIZATION))
+    kustomizations = sorted(file for name in KUSTOMIZATIONS for file in tree.deploy.rglob(name))
     used = set(kustomizations)
     for file in kustomizations:
         for document in read(file):
@@ -257,7 +295,7 @@ def unused_files(tree: Tree) -> Iterator[Problem]:
             used |= {(file.parent / value).resolve() for value in values if "\n" not in value}
     for directory in {file.parent for file in kustomizations}:
         for file in directory.iterdir():
-            if file.is_file() and file.suffix != ".md" and file not in used:
+            if file.is_file() and not _NO_MANIFEST.fullmatch(file.name) and file not in used:
                 yield Problem(
                     Place(file, 1), "no kustomization names this file, so it is not deployed", "name it or remove it"
                 )

@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
-from tools.check.sources import DUMPER, KUSTOMIZATION, Document, Place, Sources, chain, files_of, read
+from tools.check.sources import DUMPER, Document, Place, Sources, chain, files_of, read
 from tools.command import RefusedError
 from tools.manifests import Container, FieldPath, Manifest, Pod, get, is_of_kubernetes, pods_of, selects
 from tools.render import RenderError, build, copy_tree
+from tools.repository import kustomization_of
 from tools.texts import load_yaml, read_yaml
 
 APPLICATION_PATH = ("spec", "source", "path")
@@ -145,9 +146,10 @@ class Tree:
         directories = (self.root / "argocd", self.deploy)
         return sorted(file for directory in directories for file in directory.rglob(pattern) if file.is_file())
 
-    def read_files(self, pattern: str) -> list[Path]:
+    def read_files(self, *patterns: str) -> list[Path]:
         """Return those that somebody reads as manifests: elsewhere, a template of Helm may stand beside them."""
-        return [one for one in self.files(pattern) if self.own or one in self._named]
+        files = sorted(file for pattern in patterns for file in self.files(pattern))
+        return [one for one in files if self.own or one in self._named]
 
     @cached_property
     def _named(self) -> set[Path]:
@@ -156,7 +158,7 @@ class Tree:
     @property
     def overlays(self) -> list[Path]:
         """The overlays' directories."""
-        return sorted(path.parent for path in self.deploy.glob(f"overlays/*/{KUSTOMIZATION}"))
+        return _kustomized(self.deploy, "overlays")
 
     def applications(self, environment: str) -> list[Manifest]:
         """Return the Applications of Argo CD that deploy an environment."""
@@ -171,7 +173,7 @@ class Tree:
 
     def argocd(self, kind: str) -> list[Document]:
         """Return the objects of a kind in argocd/."""
-        documents = [one for file in sorted((self.root / "argocd").glob("*.yaml")) for one in read(file)]
+        documents = [one for file in sorted((self.root / "argocd").glob("*.y*ml")) for one in read(file)]
         return [one for one in documents if get(one.data, ("kind",)) == kind]
 
     @cached_property
@@ -179,7 +181,7 @@ class Tree:
         """What the clusters have of the platform; nothing if Kustomize refuses it."""
         directory = self.deploy / "platform"
         try:
-            text = build(directory)[0] if (directory / KUSTOMIZATION).is_file() else ""
+            text = build(directory)[0] if kustomization_of(directory).is_file() else ""
         except RenderError:
             return []
         return load_yaml(text, f"what Kustomize makes of {directory}")
@@ -217,8 +219,7 @@ class Tree:
     def missing_components(self, overlay: Path) -> list[Path]:
         """Return the components that an overlay does not have."""
         present = {one.directory for one in chain(overlay)}
-        components = sorted(path.parent for path in self.deploy.glob(f"components/*/{KUSTOMIZATION}"))
-        return [directory for directory in components if directory not in present]
+        return [directory for directory in _kustomized(self.deploy, "components") if directory not in present]
 
     def render(self, overlay: Path, added: Sequence[Path] = (), without: Entry | None = None) -> Rendering:
         """Return what Kustomize makes of an overlay.
@@ -241,7 +242,8 @@ class Tree:
             changed[without.file] = read_yaml(without.file)[0]
             del changed[without.file][without.key][without.index]
         if added:
-            data = changed.setdefault(overlay / KUSTOMIZATION, read_yaml(overlay / KUSTOMIZATION)[0])
+            file = kustomization_of(overlay)
+            data = changed.setdefault(file, read_yaml(file)[0])
             data["components"] = [*(data.get("components") or []), *(f"../../components/{path.name}" for path in added)]
         copies = {self._copy_of(file): data for file, data in changed.items()}
         for copy, data in copies.items():
@@ -261,6 +263,10 @@ class Tree:
         return self.scratch / path.relative_to(self.root)
 
 
+def _kustomized(deploy: Path, name: str) -> list[Path]:
+    return sorted(path for path in deploy.glob(f"{name}/*") if kustomization_of(path).is_file())
+
+
 @contextmanager
 def open_tree(root: Path, *, own: bool = True) -> Iterator[Tree]:
     """Give a repository's tree, with a copy that its variants are rendered from.
@@ -272,9 +278,9 @@ def open_tree(root: Path, *, own: bool = True) -> Iterator[Tree]:
     Raises:
         RefusedError: if it has no overlay.
     """
-    found = [one.resolve() for one in (root / "deploy", root) if any(one.glob(f"overlays/*/{KUSTOMIZATION}"))]
+    found = [one.resolve() for one in (root / "deploy", root) if _kustomized(one, "overlays")]
     if not found:
-        raise RefusedError(f"{root} has no deploy/overlays/NAME/{KUSTOMIZATION}: name a directory that has overlays/")
+        raise RefusedError(f"{root} has no kustomization in deploy/overlays/NAME: name a directory that has overlays/")
     with tempfile.TemporaryDirectory(prefix="check-") as scratch:
         tree = Tree(root.resolve(), found[0], Path(scratch).resolve(), own)
         copy_tree(tree.deploy, tree.scratch / tree.deploy.name, _left_out)

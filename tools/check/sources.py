@@ -1,5 +1,6 @@
 """The YAML files that a rendering is made of, and where in them a field of a rendered object comes from."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from typing import Any
 import yaml
 
 from tools.images import name_of
-from tools.manifests import FieldPath, Manifest, fields, get
+from tools.manifests import FieldPath, Manifest, fields, get, group_of, selector_from, selects
+from tools.repository import kustomization_of
 from tools.texts import LOADER, UnreadableError, parsing_yaml, read_text
 
-KUSTOMIZATION = "kustomization.yaml"
 # The lists of patches, in the order in which Kustomize applies them; all but one are deprecated, and often met.
 PATCHES = ("patchesStrategicMerge", "patches", "patchesJson6902")
 DUMPER = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
@@ -109,6 +110,16 @@ def scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
         for key, value in node.value:
             yield from scalars(key)
             yield from scalars(value)
+
+
+def mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """Give every mapping below a node, and the node itself."""
+    if isinstance(node, yaml.MappingNode):
+        yield node
+    if isinstance(node, yaml.CollectionNode):
+        below = (value for _, value in node.value) if isinstance(node, yaml.MappingNode) else node.value
+        for one in below:
+            yield from mappings(one)
 
 
 def leaves(node: yaml.Node, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
@@ -208,6 +219,17 @@ def _items_by_key(node: yaml.SequenceNode) -> dict[tuple[str, str], list[int]]:
     return found
 
 
+def matches(pattern: str, value: str) -> bool:
+    """Tell whether a pattern of a patch's target is for a value, to which Kustomize may add at both ends by a dash.
+
+    https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/patches/
+    """
+    try:
+        return not pattern or bool(re.fullmatch(rf"(.*-)?({pattern})(-.*)?", value))
+    except re.error:
+        return False
+
+
 @dataclass(frozen=True)
 class Patch:
     """An entry of a kustomization's `patches`.
@@ -225,8 +247,13 @@ class Patch:
         target = value_of(self.entry, "target")
         if target is None:
             return document.is_object(manifest["kind"], manifest["metadata"]["name"])
-        kind, name = text_of(target, "kind"), text_of(target, "name")
-        return kind in ("", manifest["kind"]) and (not name or name in manifest["metadata"]["name"] or "*" in name)
+        values = {"group": group_of(manifest), "version": manifest["apiVersion"].rpartition("/")[2]}
+        values |= {"kind": manifest["kind"], "name": manifest["metadata"]["name"]}
+        labelled = {"labelSelector": "labels", "annotationSelector": "annotations"}
+        return all(matches(text_of(target, key), str(value)) for key, value in values.items()) and all(
+            selects(selector_from(text_of(target, key)), manifest["metadata"].get(field) or {})
+            for key, field in labelled.items()
+        )
 
     def place(self, document: Document, manifest: Manifest, path: FieldPath) -> Place | None:
         """Return where a document of this sets a field, or removes it; what it says of kinds only names its object."""
@@ -306,7 +333,7 @@ def chain(directory: Path, added: Sequence[Path] = (), above: tuple[Path, ...] =
         above: what leads here, because nothing is part of itself
     """
     found: list[Kustomization] = []
-    for document in read(directory / KUSTOMIZATION):
+    for document in read(kustomization_of(directory)):
         own = Kustomization(document)
         for path in [*own.resources, *added]:
             if path.is_dir() and path not in (*above, directory):
@@ -320,7 +347,8 @@ def files_of(directory: Path) -> set[Path]:
     kustomizations = chain(directory)
     named = [path for one in kustomizations for path in one.resources]
     patches = {document.file for one in kustomizations for patch in one.patches for document in patch.documents}
-    return {directory / KUSTOMIZATION, *patches, *(one / KUSTOMIZATION if one.is_dir() else one for one in named)}
+    own = [kustomization_of(one) for one in (directory, *named) if one.is_dir()]
+    return {*own, *patches, *(one for one in named if not one.is_dir())}
 
 
 @dataclass(frozen=True)
