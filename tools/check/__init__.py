@@ -13,6 +13,7 @@ from typing import Any
 from tools.check import (  # noqa: F401 - their rules register themselves
     apiserver,
     application,
+    argocd,
     environments,
     flows,
     kustomizations,

@@ -95,9 +95,11 @@ class Rendering:
         """Return the pods that a label selector selects."""
         return [pod for pod in self.pods if selects(selector, pod.labels)]
 
-    def problem(self, manifest: Manifest, path: FieldPath, reason: str, advice: str, word: str = "") -> Problem:
+    def problem(
+        self, manifest: Manifest, path: FieldPath, reason: str, advice: str, word: str = "", *, note: bool = False
+    ) -> Problem:
         """Return a problem of a field of an object."""
-        return Problem(self.sources.locate(manifest, path, word), reason, advice)
+        return Problem(self.sources.locate(manifest, path, word), reason, advice, note)
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:
@@ -171,10 +173,10 @@ class Tree:
         options = [get(one, ("spec", "syncPolicy", "syncOptions")) or [] for one in self.applications(environment)]
         return bool(options) and all("ServerSideApply=true" in one for one in options)
 
-    def argocd(self, kind: str) -> list[Document]:
-        """Return the objects of a kind in argocd/."""
+    def argocd(self, *kinds: str) -> list[Document]:
+        """Return the objects of some kinds in argocd/."""
         documents = [one for file in sorted((self.root / "argocd").glob("*.y*ml")) for one in read(file)]
-        return [one for one in documents if get(one.data, ("kind",)) == kind]
+        return [one for one in documents if get(one.data, ("kind",)) in kinds]
 
     @cached_property
     def platform(self) -> list[Manifest]:
