@@ -101,13 +101,14 @@ def place_of(rendering: Rendering, manifest: Manifest, path: FieldPath, read: Re
 def values(rendering: Rendering) -> Iterator[Problem]:
     """A variable with quotes around its value, or space or a line break at an end."""
     for container in rendering.containers:
-        for path, name, text, read in _variables(rendering, container):
+        for path, name, text, read in variables(rendering, container):
             if wrong := _around(text):
                 reason = f"{container.name} gets {name} with {wrong}: {text[:40]!r}"
                 yield Problem(place_of(rendering, container.manifest, path, read), reason, _advice(wrong))
 
 
-def _variables(rendering: Rendering, container: Container) -> Iterator[tuple[FieldPath, str, str, Read | None]]:
+def variables(rendering: Rendering, container: Container) -> Iterator[tuple[FieldPath, str, str, Read | None]]:
+    """Give a container's variables: where each is set, its name, its value, and what it reads if it does."""
     for path, item in container.items("env"):
         if read := read_of(item):
             yield path, item["name"], _held(rendering, read).get(read.key, ""), read

@@ -1,8 +1,10 @@
 """What is wrong between environments, and between them and Argo CD."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.check.application import place_of, variables
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import APPLICATION_PATH, Problem, Rendering, Tree, nearest
 from tools.check.sources import Document, Place, items_of, read, scalars, value_of
@@ -18,6 +20,8 @@ from tools.manifests import (
 )
 from tools.repository import kustomization_of
 
+# By which the product's programs know their environment.
+_VARIABLE = "APP_ENV"
 # Objects that are meant to be in some environments only.
 ALLOWED = Path("deploy", "differences.yaml")
 
@@ -110,6 +114,32 @@ def _namespace_of(rendering: Rendering) -> Place:
     document = rendering.sources.kustomizations[-1].document
     named = value_of(document.node, "namespace")
     return document.place(named) if named else rendering.sources.last()
+
+
+@rule(
+    "environment-name",
+    Scope.RENDERINGS,
+    why="The program takes itself for another environment's: its logs, its metrics and what it allows are that one's.",
+    remedy="Give APP_ENV the name of the overlay's directory.",
+    own=True,
+)
+def environment_names(_: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """An APP_ENV that is not the name of the overlay's own environment."""
+    others = {rendering.environment for rendering in renderings}
+    for rendering in renderings:
+        own = rendering.environment
+        for container in rendering.containers:
+            for path, name, text, source in variables(rendering, container):
+                if name == _VARIABLE and _is_of_another(text, own, others - {own}):
+                    place = place_of(rendering, container.manifest, path, source)
+                    reason = f"{container.name} takes itself for '{text}' in the environment {own}"
+                    yield Problem(place, reason, f"write {_VARIABLE}={own}")
+
+
+def _is_of_another(text: str, own: str, others: set[str]) -> bool:
+    # prod and production are one; what is no name at all, the program itself refuses.
+    is_short_form = text.startswith(own) or own.startswith(text)
+    return bool(re.fullmatch("[a-z0-9-]+", text)) and (text in others or not is_short_form)
 
 
 @rule(

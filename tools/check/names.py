@@ -6,7 +6,7 @@ from typing import Any
 
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree, nearest
-from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, title
+from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, selects, title
 
 # service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
 # A name is tried from its beginning only: else a long line would take the square of its length.
@@ -14,6 +14,13 @@ _HOST = re.compile(
     r"(?<![a-z0-9-])(?P<service>[a-z0-9-]+)\.(?P<namespace>[a-z0-9-]*)\.svc\b(?:\.[a-z][a-z.]*[a-z])?(?::(?P<port>\d+))?"
     r"|(?:https?|tcp)://(?P<alone>[a-z0-9-]+)(?::(?P<alone_port>\d+))?(?![\w.:@-])"
 )
+# What makes a Secret in the cluster, and where it may give it another name than its own: of Sealed Secrets, of the
+# External Secrets Operator and of cert-manager.
+_MAKERS: dict[str, FieldPath] = {
+    "SealedSecret": ("spec", "template", "metadata", "name"),
+    "ExternalSecret": ("spec", "target", "name"),
+    "Certificate": ("spec", "secretName"),
+}
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 
 
@@ -27,9 +34,12 @@ _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 )
 def selectors(rendering: Rendering) -> Iterator[Problem]:
     """A selector that selects no pod."""
-    labels = [f"{key}={value}" for pod in rendering.pods for key, value in pod.labels.items()]
+    templates = [get(one, ("spec", "template", "metadata", "labels")) or {} for one in rendering.objects]
+    # A kind that nobody knows here makes pods of its template, even if that has no containers.
+    pods = [pod.labels for pod in rendering.pods] + [labels for labels in templates if labels]
+    labels = [f"{key}={value}" for pod in pods for key, value in pod.items()]
     for manifest, path, selector in _selectors(rendering):
-        if not rendering.selected(selector):
+        if not any(selects(selector, pod) for pod in pods):
             if selector is None:
                 reason = f"{title(manifest)} selects no pod: it has no selector"
                 yield rendering.problem(manifest, path, reason, "give it one")
@@ -72,7 +82,10 @@ def _peers(policy: Manifest) -> Iterator[FieldPath]:
 
 @rule(
     "service-port",
-    why="Connections to the Service are refused, and Kubernetes accepts it without a word.",
+    why=(
+        "Connections to the Service are refused, and Kubernetes accepts it without a word. A number is a note: a "
+        "program may listen on a port that its container does not declare."
+    ),
     remedy="Send to a port that a container opens, by its name or its number.",
 )
 def service_ports(rendering: Rendering) -> Iterator[Problem]:
@@ -89,7 +102,10 @@ def service_ports(rendering: Rendering) -> Iterator[Problem]:
 
 @rule(
     "policy-port",
-    why="The policy opens a port that nobody listens on, and keeps shut the one that was meant.",
+    why=(
+        "The policy opens a port that nobody listens on, and keeps shut the one that was meant. A number is a note: a "
+        "program may listen on a port that its container does not declare."
+    ),
     remedy="Name a port that the pods open.",
 )
 def policy_ports(rendering: Rendering) -> Iterator[Problem]:
@@ -114,7 +130,10 @@ def _reached(rendering: Rendering, peers: list[dict[str, Any]]) -> list[Pod]:
 
 @rule(
     "probe-port",
-    why="The probe never succeeds, so the pod gets no traffic, or is restarted again and again.",
+    why=(
+        "The probe never succeeds, so the pod gets no traffic, or is restarted again and again. A number is a note: a "
+        "program may listen on a port that its container does not declare."
+    ),
     remedy="Name a port of the same container.",
 )
 def probe_ports(rendering: Rendering) -> Iterator[Problem]:
@@ -131,6 +150,7 @@ def probe_ports(rendering: Rendering) -> Iterator[Problem]:
                         path,
                         f"the {action} of {container.name} asks port '{port}', which it does not open",
                         f"name one of its ports{nearest(str(port), map(str, opened))}",
+                        note=isinstance(port, int),
                     )
 
 
@@ -144,6 +164,7 @@ def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: l
         path,
         f"{title(manifest)} {verb} port '{port}', which no container of the pods there opens",
         f"name a port that they open{nearest(str(port), opened)}",
+        note=isinstance(port, int),
     )
 
 
@@ -155,8 +176,9 @@ def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: l
 )
 def references(rendering: Rendering) -> Iterator[Problem]:
     """The name of an object that is not there."""
+    made = {("Secret", _secret_of(one)) for one in rendering.objects if one["kind"] in _MAKERS}
     for manifest, kind, name, path in _references(rendering):
-        if not rendering.find(kind, name):
+        if not rendering.find(kind, name) and (kind, name) not in made:
             present = [one["metadata"]["name"] for one in rendering.of_kind(kind)]
             yield rendering.problem(
                 manifest,
@@ -164,6 +186,10 @@ def references(rendering: Rendering) -> Iterator[Problem]:
                 f"{title(manifest)} names the {kind} '{name}', which the overlay does not make",
                 f"make it, or name one that is there{nearest(name, present)}",
             )
+
+
+def _secret_of(maker: Manifest) -> str:
+    return str(get(maker, _MAKERS[maker["kind"]]) or maker["metadata"]["name"])
 
 
 def _references(rendering: Rendering) -> Iterator[tuple[Manifest, str, str, FieldPath]]:

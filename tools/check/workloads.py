@@ -54,6 +54,21 @@ def image_names(rendering: Rendering) -> Iterator[Problem]:
 
 
 @rule(
+    "read-only-root",
+    why="Whoever breaks into the container can change what it runs; the restricted level does not ask for this.",
+    remedy="Set securityContext.readOnlyRootFilesystem: true, and mount an emptyDir where the program writes.",
+    own=True,
+)
+def read_only_roots(rendering: Rendering) -> Iterator[Problem]:
+    """A container that may write to its image's files."""
+    for container in rendering.containers:
+        path = (*container.path, "securityContext", "readOnlyRootFilesystem")
+        if get(container.manifest, path) is not True:
+            reason = f"{container.name} may write to the files of its image"
+            yield rendering.problem(container.manifest, path, reason, "set readOnlyRootFilesystem: true")
+
+
+@rule(
     "digest",
     why=(
         "A tag can be moved to another image; a digest cannot. It is a note, as nothing has a digest before its "
