@@ -83,6 +83,11 @@ class Rendering:
         named = [str(one["metadata"].get("namespace", "")) for one in self.objects if one["kind"] != "Namespace"]
         return max(named, key=named.count, default="")
 
+    @property
+    def deploy(self) -> Path:
+        """Where the overlays' directory is."""
+        return self.sources.last().file.parent.parent.parent
+
     def of_kind(self, *kinds: str) -> list[Manifest]:
         """Return the objects of some kinds of Kubernetes."""
         return [one for one in self.objects if one["kind"] in kinds and is_of_kubernetes(one)]

@@ -3,9 +3,14 @@
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-from tools.check.catalogue import rule
-from tools.check.rendering import Problem, Rendering
+import yaml
+
+from tools.check.catalogue import Scope, rule
+from tools.check.rendering import Problem, Rendering, Tree, nearest
+from tools.check.sources import Place, read, text_of
 from tools.manifests import FieldPath, Manifest, entries, title
 
 # The prefix of a dummy, which the API refuses when APP_ENV is production.
@@ -25,6 +30,13 @@ _KNOWN_FORM = re.compile(
 # user:password@ in a URL
 _IN_URL = re.compile(r"://[^\s/:@$]+:(?P<password>[^\s/@]+)@")
 _WORD = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+# What is made to be shown to everybody: certificates and public keys.
+_PUBLIC = re.compile(
+    r"-----BEGIN ((?:TRUSTED |X509 )?CERTIFICATE|(?:RSA )?PUBLIC KEY|X509 CRL)-----[^-]+-----END \1-----"
+    r"|\b(?:ssh-rsa|ssh-ed25519|ecdsa-sha2-nistp\d+) AAAA[\w+/=]+"
+)
+# Texts that look like secrets and are none: each with its file and the reason.
+ALLOWED = "allowed-secrets.yaml"
 # A random text of 20 letters and digits has about 4 bits a character; words and hexadecimal digests have less.
 _RANDOM_BITS = 3.8
 
@@ -34,20 +46,82 @@ _RANDOM_BITS = 3.8
     why="What was once in Git is known for ever, to everybody who ever cloned it.",
     remedy=(
         "Take it out, change it where it is used, and leave a dummy that begins with demo-, which the API refuses "
-        "in production."
+        "in production. What is none stands in deploy/allowed-secrets.yaml with its file, the text and the reason."
     ),
 )
 def secrets(rendering: Rendering) -> Iterator[Problem]:
     """A value that looks like a real secret."""
-    for manifest, path, name, value in _values(rendering):
-        if reason := _why(name, value, manifest["kind"] == "Secret"):
+    allowed = _allowed(rendering.deploy)
+    for one in _suspects(rendering):
+        value = one.value
+        for entry in allowed:
+            value = value.replace(entry.text, "") if entry.is_for(one) else value
+        if reason := _why(one.name, value, one.manifest["kind"] == "Secret"):
             yield rendering.problem(
-                manifest,
-                path,
-                f"'{name}' of {title(manifest)} {reason}",
+                one.manifest,
+                one.path,
+                f"'{one.name}' of {title(one.manifest)} {reason}",
                 f"take it out of Git and change it where it is used; a dummy begins with {DUMMY}",
                 word=_first_line(value, reason),
             )
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A value that looks like a secret: of which object, where in it, by which name, and in which file."""
+
+    manifest: Manifest
+    path: FieldPath
+    name: str
+    value: str
+    file: Path
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """An entry of the texts that look like secrets and are none: where it stands, and what it says."""
+
+    place: Place
+    file: Path
+    text: str
+    reason: str
+
+    def is_for(self, suspect: Suspect) -> bool:
+        """Tell whether this allows a part of a value; without a reason it allows nothing."""
+        return bool(self.text and self.reason) and self.file == suspect.file and self.text in suspect.value
+
+
+def _suspects(rendering: Rendering) -> Iterator[Suspect]:
+    for manifest, path, name, value in _values(rendering):
+        if _why(name, value, manifest["kind"] == "Secret"):
+            yield Suspect(manifest, path, name, value, rendering.sources.locate(manifest, path).file)
+
+
+def _allowed(deploy: Path) -> list[Allowed]:
+    documents = read(deploy / ALLOWED)
+    entries = [(one, node) for one in documents if isinstance(one.node, yaml.SequenceNode) for node in one.node.value]
+    return [
+        Allowed(one.place(node), deploy.parent / text_of(node, "file"), text_of(node, "text"), text_of(node, "reason"))
+        for one, node in entries
+    ]
+
+
+@rule(
+    "allowed-secret",
+    Scope.RENDERINGS,
+    why="An entry for what is gone would let pass, unseen, what comes back to the same place.",
+    remedy="Remove the entry, or give it its file, the text as the file has it, and the reason.",
+)
+def allowed_secrets(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """An entry of deploy/allowed-secrets.yaml that allows nothing."""
+    suspects = [one for rendering in renderings for one in _suspects(rendering)]
+    files = [str(one.file.relative_to(tree.deploy.parent)) for one in suspects]
+    for entry in _allowed(tree.deploy):
+        if not any(map(entry.is_for, suspects)):
+            lacks = [name for name in ("text", "reason") if not getattr(entry, name)]
+            reason = f"this has no {lacks[0]}" if lacks else "no text that looks like a secret is allowed by this"
+            near = nearest(str(entry.file.relative_to(tree.deploy.parent)), files)
+            yield Problem(entry.place, reason, f"give it one{near}" if lacks else f"remove it, or correct it{near}")
 
 
 def _values(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str, str]]:
@@ -72,13 +146,17 @@ def _why(name: str, value: str, in_secret: bool) -> str:
         "has the name of a secret and stands here in clear text": _is_named_as_one(name) and " " not in value,
         "has the form of a key": _KNOWN_FORM.search(value),
         "holds a password in a URL": any(not one.startswith((DUMMY, "$(")) for one in passwords),
-        "holds a text that looks random, as keys do": any(map(_is_random, _WORD.findall(value))),
+        "holds a text that looks random, as keys do": any(map(_is_random, _words(value))),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def _is_named_as_one(name: str) -> bool:
     return bool(_SECRET_NAME.search(name)) and not _ABOUT_ONE.search(name)
+
+
+def _words(value: str) -> list[str]:
+    return _WORD.findall(_PUBLIC.sub("", value))
 
 
 def _is_random(word: str) -> bool:
@@ -92,5 +170,5 @@ def _first_line(value: str, reason: str) -> str:
     for pattern in (_KNOWN_FORM, _IN_URL):
         if found := pattern.search(value):
             return found[0]
-    random = next((word for word in _WORD.findall(value) if _is_random(word)), "")
+    random = next(filter(_is_random, _words(value)), "")
     return random if "random" in reason else value.partition("\n")[0]
