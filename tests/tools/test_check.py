@@ -520,6 +520,8 @@ STRANGE = """spec:
             - {name: TOKEN_FILE, value: /run/secrets/token}
             - {name: API_TOKEN, value: "${API_TOKEN}"}
             - {name: CACHE, value: "http://redis:6379"}
+          volumeMounts: [{name: ca, mountPath: /ca}]
+      volumes: [{name: ca, configMap: {name: kube-root-ca.crt}}]
   selector: {matchLabels: {app: more}}"""
 
 
@@ -558,16 +560,19 @@ def test_applications_of_others_may_follow_other_repositories(tmp_path: Path) ->
     [
         ("resources: [../../base]\nhelmCharts:\n  - {name: a, repo: 'https://charts.example.org'}\n", 2, "Helm"),
         ("resources: [../../base]\npatches:\n  - patch.yaml\n", 2, "Kustomize refuses"),
+        ("resources: [../../base]\nimages:\n  - name: example.org/shop\n    newTag: 1.10\n", 4, "quotes"),
+        ("resources:\n  - ../../base\n  - notes.yaml\n", 3, "missing metadata.name"),
         ("resources:\n  - ../../base\n  - file:///nowhere/other//deploy?ref=v1\n", 3, "file:///nowhere/other//deploy?"),
     ],
 )
 def test_what_is_not_rendered_has_its_line(tmp_path: Path, kustomization: str, line: int, said: str) -> None:
     root = elsewhere(tmp_path, "deploy")
     (root / "deploy/overlays/live/kustomization.yaml").write_text(kustomization)
+    (root / "deploy/overlays/live/notes.yaml").write_text("kind: Note\napiVersion: v1\n")
     (found,) = check(root, own=False)
     assert (found.rule, found.file, found.line) == ("kustomize", "deploy/overlays/live/kustomization.yaml", line)
-    assert said in found.reason
-    assert len(found.reason) < 200
+    assert said in f"{found.reason} {found.advice}"
+    assert len(found.reason.replace(str(tmp_path), "")) < 300
 
 
 def test_a_patch_is_for_the_name_before_its_suffix(tmp_path: Path) -> None:

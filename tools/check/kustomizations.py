@@ -40,7 +40,8 @@ _CULPRITS = [
     r"expected kind '\w+' for path '([^']+)'",
     r"nothing selected by [^/]+/([\w.-]+?)\.\[",
     r"already registered id: [^/]+/([\w.-]+?)\.\[",
-    r"Go struct field Kustomization\.(\w+)",
+    r"Go struct field \w+\.(?:\w+\.)*(\w+) of type",
+    r"accumulating resources from '([^']+)': missing",
 ]
 # A text for people, or what an editor or a file manager leaves.
 _NO_MANIFEST = re.compile(r".*\.md|.*\.sw[a-p]|.*~|\.#.*|#.*#|\.DS_Store|Thumbs\.db|desktop\.ini", re.IGNORECASE)
@@ -121,8 +122,11 @@ def refused(tree: Tree, overlay: Path, error: RenderError) -> Problem:
             if place := _place_of(kustomizations, word):
                 beside = [path.name for path in Path(culprit).parent.glob("*")]
                 known = beside if "/" in culprit else _known_to(kustomizations)
-                near = "" if word in _FIELDS else nearest(word, known)
-                return Problem(place, f"Kustomize refuses this: {said}", f"correct '{word}'{near}")
+                right = word in _FIELDS or (place.file.parent / word).exists()
+                near = "" if right else nearest(word, known)
+                is_bare = re.search(r"unmarshal (number|bool) .* of type string", said)
+                advice = "put it in quotes" if is_bare else f"correct '{word}'{near}"
+                return Problem(place, f"Kustomize refuses this: {said}", advice)
     return Problem(Place(kustomization_of(overlay), 1), f"Kustomize refuses this: {said}", "correct what it names")
 
 

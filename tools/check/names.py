@@ -21,6 +21,8 @@ _MAKERS: dict[str, FieldPath] = {
     "ExternalSecret": ("spec", "target", "name"),
     "Certificate": ("spec", "secretName"),
 }
+# Kubernetes itself makes it in each namespace.
+_OF_EACH_NAMESPACE = ("ConfigMap", "kube-root-ca.crt")
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
 
 
@@ -176,7 +178,7 @@ def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: l
 )
 def references(rendering: Rendering) -> Iterator[Problem]:
     """The name of an object that is not there."""
-    made = {("Secret", _secret_of(one)) for one in rendering.objects if one["kind"] in _MAKERS}
+    made = {("Secret", _secret_of(one)) for one in rendering.objects if one["kind"] in _MAKERS} | {_OF_EACH_NAMESPACE}
     for manifest, kind, name, path in _references(rendering):
         if not rendering.find(kind, name) and (kind, name) not in made:
             present = [one["metadata"]["name"] for one in rendering.of_kind(kind)]
