@@ -67,6 +67,11 @@ def test_a_deployment_more(clone: Path) -> None:
     assert failing(clone, *MANIFESTS, *PAGES) == []
 
 
+IMPORTS = """import os
+import re
+
+from werkzeug.exceptions import BadRequest
+"""
 ENDPOINT = """
     @api.get("/indicators")
     def indicators() -> dict[str, str]:
@@ -139,7 +144,11 @@ def test_indicators_since_a_day(client: FlaskClient) -> None:
 
 def test_an_endpoint_more(clone: Path) -> None:
     (package,) = (clone / "src" / "api").glob("*/app.py")
-    replace(package, ("import os\n", "import os\nimport re\n"), ("\n    return api\n", ENDPOINT))
+    replace(
+        package,
+        ("import os\n", "import os\nimport re\n\nfrom werkzeug.exceptions import BadRequest\n"),
+        ("\n    return api\n", ENDPOINT),
+    )
     replace(clone / "src" / "api" / "openapi.yaml", ("paths:\n", DESCRIPTION))
     write(clone, {"tests/api/test_indicators.py": ITS_TEST})
     run("make pages", clone)

@@ -65,8 +65,11 @@ def test_project_permits_what_is_deployed_and_no_more(
     spec = project["spec"]
     namespaces = [one["spec"]["destination"]["namespace"] for one in argocd["Application"]]
     (server,) = {one["spec"]["destination"]["server"] for one in argocd["Application"]}
-    assert spec["destinations"] == [{"server": server, "namespace": one} for one in namespaces]
-    assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace", "name": one} for one in namespaces]
+    destinations = [{"server": server, "namespace": one} for one in namespaces]
+    made = [{"group": "", "kind": "Namespace", "name": one} for one in namespaces]
+    for listed, wanted in ((spec["destinations"], destinations), (spec["clusterResourceWhitelist"], made)):
+        assert len(listed) == len(wanted)
+        assert all(one in listed for one in wanted)
     in_use = {(group_of(one), one["kind"]) for one in followed_environment.objects if one["kind"] != "Namespace"}
     assert {(one["group"], one["kind"]) for one in spec["namespaceResourceWhitelist"]} == in_use
     assert spec["orphanedResources"]["warn"] is True

@@ -48,7 +48,7 @@ def failing(clone: Path, *selection: str) -> list[str]:
         check=False,
     )
     assert re.search(r" passed.* in ", done.stdout), done.stdout[-5000:] + done.stderr[-2000:]
-    return re.findall(r"^(?:FAILED|ERROR) .*", done.stdout, re.MULTILINE)
+    return re.findall(r"^(?:FAILED|ERROR) tests/.*", done.stdout, re.MULTILINE)
 
 
 # What the runbooks add, for which a test has no room where somebody has followed one for real.
