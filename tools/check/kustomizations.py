@@ -42,6 +42,7 @@ _CULPRITS = [
     r"already registered id: [^/]+/([\w.-]+?)\.\[",
     r"Go struct field \w+\.(?:\w+\.)*(\w+) of type",
     r"accumulating resources from '([^']+)': missing",
+    r"error parsing regexp: .*`\^\(\?:(.+)\)\$`",
 ]
 # A text for people, or what an editor or a file manager leaves.
 _NO_MANIFEST = re.compile(r".*\.md|.*\.sw[a-p]|.*~|\.#.*|#.*#|\.DS_Store|Thumbs\.db|desktop\.ini", re.IGNORECASE)

@@ -44,7 +44,8 @@ def image_names(rendering: Rendering) -> Iterator[Problem]:
     """An image that is no reference: capital letters in its path, a digest of another length, a wrong sign."""
     for container in rendering.containers:
         image = str(container.data.get("image") or "")
-        if image and not is_reference(image):
+        # What a program fills in before it deploys is no name yet.
+        if image and not is_reference(image) and not re.search(r"\$[({]|{{", image):
             yield rendering.problem(
                 container.manifest,
                 (*container.path, "image"),
@@ -93,6 +94,7 @@ def digests(rendering: Rendering) -> Iterator[Problem]:
     Scope.RENDERINGS,
     why="`kubectl apply` writes the whole object into an annotation of it, and the API server refuses so long a one.",
     remedy="Make it smaller, or have Argo CD deploy the environment with ServerSideApply=true.",
+    own=True,
 )
 def sizes(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """An object that is too large for `kubectl apply`, in an environment that is not applied by the server."""
