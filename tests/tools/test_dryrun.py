@@ -208,6 +208,13 @@ def test_what_means_the_same_restarts_nothing(limit: str, unchanged: bool, pods_
     assert (said.unchanged, said.pods_unchanged) == (False, pods_unchanged)
 
 
+def test_without_a_level_a_pod_may_be_privileged() -> None:
+    """As in a cluster by kubeadm, or one that somebody else runs."""
+    privileged = deepcopy(DEPLOYMENT)
+    get(privileged, POD)["containers"] = [CONTAINER | {"securityContext": {"privileged": True}}]
+    assert answer(privileged).findings == ()
+
+
 def test_a_namespace_decides_about_the_security_of_its_pods() -> None:
     strict = changed(NAMESPACE, ("metadata", "labels"), {"pod-security.kubernetes.io/enforce": "restricted"})
     assert found(DEPLOYMENT, NAMESPACE) == []

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 
 	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/capabilities"
 )
 
 // request asks about the objects of one cluster, or for a rendering.
@@ -57,6 +58,8 @@ func main() {
 	// The libraries log for the operator of a server.
 	klog.SetOutput(io.Discard)
 	klog.LogToStderr(false)
+	// Nearly every cluster starts its API server with --allow-privileged, as kubeadm does; who may is up to Pod Security.
+	capabilities.Setup(true, 0)
 	if err := run(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "dryrun:", err)
 		os.Exit(1)
