@@ -65,11 +65,9 @@ def _inspect(image: str) -> dict[str, Any]:
 
 
 def _base(name: str) -> str:
-    """Return the image that the Dockerfile's last stage starts from."""
-    text = (SOURCE[name] / "Dockerfile").read_text()
-    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", text, re.MULTILINE))
-    last = re.findall(r"^FROM (\S+)", text, re.MULTILINE)[-1]
-    return re.sub(r"\$\{(\w+)\}", lambda match: arguments[match.group(1)], last)
+    """Return the image that the Dockerfile's first stage is, on which the others build."""
+    (image,) = re.findall(r"^FROM (\S+) AS base$", (SOURCE[name] / "Dockerfile").read_text(), re.MULTILINE)
+    return str(image)
 
 
 def _content(image: str, name: str) -> str:
