@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there_is_told() -> None:
         files_in(MANIFESTS, {"volumeMounts": [{"name": "held", "mountPath": DIRECTORY}]}, pod, DIRECTORY)
 
 
-def test_a_command_of_the_container_takes_the_place_of_the_images() -> None:
+def test_a_containers_command_takes_the_place_of_the_images() -> None:
     container = {"command": ["python", "-m"], "args": ["$(SERVER)", "$(NOTHING)"]}
     assert arguments_of(container, {"SERVER": "gunicorn"}) == ["python", "-m", "gunicorn", "$(NOTHING)"]
 

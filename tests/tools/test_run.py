@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -13,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.support.servers import Program
 from tools.__main__ import main
 from tools.command import RefusedError, run_program
 from tools.local import run as run_module
+from tools.local.ports import free_port
 from tools.local.run import PORTS, prepare_front, read_ports
 from tools.repository import environments
 
@@ -62,14 +62,7 @@ class Run(Program):
 
 
 def free_ports() -> dict[str, int]:
-    """Return ports below those that the system gives to clients: no connection of another test takes one meanwhile."""
-    chosen: dict[str, int] = {}
-    while len(chosen) < len(PORTS):
-        port = random.randrange(20000, 32768)  # noqa: S311 - nothing is secret here
-        with suppress(OSError), socket.create_server(("", port)):
-            if port not in chosen.values():
-                chosen[[*PORTS][len(chosen)]] = port
-    return chosen
+    return {name: free_port() for name in PORTS}
 
 
 def ports_as_variables(ports: dict[str, int]) -> dict[str, str]:

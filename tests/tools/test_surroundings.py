@@ -67,7 +67,7 @@ def test_packages_go_to_a_working_venv_beside_the_makefile(tmp_path: Path, pytho
     binaries.mkdir(parents=True)
     (binaries / "python").symlink_to({"gone": "/nowhere", "upgraded": os.path.realpath(sys.executable)}[python])
     (binaries.parent / "pyvenv.cfg").write_text("")
-    (binaries.parent / "check.installed").touch()
+    (binaries.parent / "run.installed").touch()
     # A Python that makes what it is asked for of itself.
     fake = tmp_path / "python"
     fake.write_text(
@@ -78,13 +78,13 @@ echo "$0 $* PIP_USER=$PIP_USER PIP_TARGET=$PIP_TARGET" >>"{noted}"
     )
     fake.chmod(0o755)
     environ = {"CDPATH": str(tmp_path / "elsewhere"), "PIP_USER": "1", "PIP_TARGET": "/me", "PYTHON": str(fake)}
-    command = ["tools/setup.sh", "check"]
+    command = ["tools/setup.sh", "deploy"]
     done = subprocess.run(command, cwd=copy, env=os.environ | environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "making .venv anew" in done.stderr
     installed = noted.read_text().splitlines()[-1]
     assert installed.startswith(".venv/bin/python -m pip install ")
-    assert installed.endswith("-r requirements/check.txt PIP_USER=0 PIP_TARGET=")
+    assert installed.endswith("-r requirements/run.txt PIP_USER=0 PIP_TARGET=")
     assert not (tmp_path / "elsewhere" / ".venv").exists()
 
 

@@ -1,6 +1,8 @@
 """Looks at the network: whether a URL answers, which port is free."""
 
+import random
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
@@ -21,7 +23,11 @@ def answers(url: str) -> bool:
 
 
 def free_port() -> int:
-    """Return a TCP port that is free on the loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a TCP port that is free on every address, below those that systems give to clients of their own accord.
+
+    One of those may be a connection's a moment later, when its server is to listen.
+    """
+    while True:
+        port = random.randrange(20000, 32768)  # noqa: S311 - nothing is secret here
+        with suppress(OSError), socket.create_server(("", port)):
+            return port
