@@ -1,12 +1,17 @@
 """For those who edit overlays and operate: python -m tools COMMAND; `--help` after a COMMAND says what it takes.
 
-A command ends with status 0 if all is well, 1 if it found something or failed, 2 if it was used wrongly.
+A command ends with status 0 if all is well, 1 if it found something or failed, 2 if it was used wrongly, 70 if it has
+a fault of its own.
 """
 
 import sys
 from importlib import import_module
 
-from tools.command import Parser, run_program
+try:
+    from tools.command import Parser, run_program
+except ModuleNotFoundError as error:
+    print(f"tools: error: this Python has no '{error.name}': use the commands of make", file=sys.stderr)
+    sys.exit(2)
 
 # Name → module, and what it does. A module offers add_arguments(parser) and main(options) -> exit status.
 COMMANDS = {

@@ -117,9 +117,8 @@ def read_pin(tree: Path, environment: str, short: str) -> Pin:
     """
     file = pins_of(environment)
     path = tree / file
-    # As bytes, here and when it is written: line ends are somebody's choice, and no part of a promotion.
-    read_text(path) if path.is_file() else ""  # refused unless it is UTF-8
-    text = path.read_bytes().decode() if path.is_file() else ""
+    # Line ends are somebody's choice, and no part of a promotion.
+    text = read_text(path, newline="") if path.is_file() else ""
     pins = [pin for pin in _pins(text, tree) if pin]
     found = [pin for pin in pins if pin.build.image == short]
     if len(found) != 1:

@@ -35,14 +35,19 @@ class UnreadableError(Exception):
         self.line, self.reason = line, reason
 
 
-def read_text(file: Path) -> str:
+def read_text(file: Path, newline: str | None = None) -> str:
     """Return what a file says.
+
+    Args:
+        file: which one
+        newline: as in `open`: "" leaves the ends of lines as they are
 
     Raises:
         UnreadableError: if it is not UTF-8, or cannot be read.
     """
     try:
-        return file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8", newline=newline) as opened:
+            return opened.read()
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         found = "UTF-16" if error.object.startswith(_UTF16) else f"the byte {error.object[error.start]:#04x}"

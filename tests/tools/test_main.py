@@ -45,6 +45,14 @@ def test_a_refusal_is_one_line_and_status_2() -> None:
     assert line.startswith("check: error: unrecognized arguments: --fast")
 
 
+def test_a_python_without_the_packages_is_told() -> None:
+    command = [sys.executable, "-S", "-m", "tools", "check"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "commands of make" in line
+
+
 class Terminal(io.StringIO):
     """An output that somebody looks at."""
 
