@@ -72,13 +72,21 @@ def when_ready(_server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """End a worker, on SIGTERM, once it has answered: gunicorn would wait for connections that are kept and idle."""
+    """End a worker, on SIGTERM, once it has answered: gunicorn would wait for connections that are kept and idle.
+
+    And let as many connections wait as gunicorn's `backlog` says: its event loop lets 100, and NGINX gets no more.
+    """
 
     def finish() -> None:
         worker.handle_exit_signal()
         worker.asgi.when_quiet(worker.handle_quit_signal)
 
+    def listen() -> None:
+        for listener in worker.sockets:
+            listener.listen(worker.cfg.backlog)
+
     worker.loop.add_signal_handler(signal.SIGTERM, finish)
+    worker.loop.call_later(1, listen)  # once the loop has opened them
 
 
 def worker_int(_worker: Any) -> None:

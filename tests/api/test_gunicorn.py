@@ -348,6 +348,18 @@ def test_a_request_keeps_its_context_from_thread_to_thread(start_changed: StartS
     assert not [line for line in server.lines() if "traceback" in line]
 
 
+def test_a_burst_of_connections_finds_room(start_server: StartServer) -> None:
+    server = start_server()
+    [worker] = server.workers()
+    time.sleep(1.5)  # until gunicorn has its event loop listen, and the loop our number
+    with ExitStack() as stack:
+        os.kill(worker, signal.SIGSTOP)
+        clients = [stack.enter_context(server.connect()) for _ in range(400)]
+        clients[-1].sendall(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
+        os.kill(worker, signal.SIGCONT)
+        assert read_answer(clients[-1]).status == 200
+
+
 def test_sigterm_lets_what_runs_finish_and_ends_the_rest(start_changed: StartServer) -> None:
     server = start_changed(VIEWS)
     with ExitStack() as stack:
