@@ -22,7 +22,9 @@ from tools.check.explain import BROKEN, example
 from tools.command import RefusedError
 from tools.dryrun.program import NotBuiltError
 from tools.local import run
+from tools.local.container import container_of, pod_of
 from tools.local.ports import free_port
+from tools.manifests import Manifest, read_of
 from tools.render import build, render
 from tools.repository import REPOSITORY, environments
 
@@ -137,6 +139,15 @@ def test_what_is_broken_is_reported_with_its_line(
         assert one.get("says", "") in said
 
 
+def of_controllers(manifests: list[Manifest]) -> set[str]:
+    """Return the names of what the API's variables need, and what only a controller makes in the cluster."""
+    pod = pod_of(manifests, "api")
+    container = container_of(pod, "api")
+    reads = [read_of(item) for field in ("env", "envFrom") for item in container.get(field) or []]
+    made = {(one["kind"], one["metadata"]["name"]) for one in manifests}
+    return {read.name for read in reads if read and not read.optional and (read.kind, read.name) not in made}
+
+
 @pytest.mark.parametrize("directory", cases("sound/*"), ids=name_of)
 def test_what_is_unusual_and_sound_is_not_reported_and_runs(
     directory: Path, changed: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
@@ -147,7 +158,11 @@ def test_what_is_unusual_and_sound_is_not_reported_and_runs(
     ports = {name: free_port() for name in run.PORTS}
     for environment in environments():
         manifests = render(root / "deploy" / "overlays" / environment)
-        assert run.prepare_api(manifests, ports).environment["APP_ENV"] == environment
+        if unknown := of_controllers(manifests):
+            with pytest.raises(RefusedError, match="|".join(unknown)):
+                run.prepare_api(manifests, ports)
+        else:
+            assert run.prepare_api(manifests, ports).environment["APP_ENV"] == environment
         prepared = run.prepare_front(manifests, ports)
         assert json.loads((prepared.directory / "config" / "config.json").read_text())["environment"] == environment
 

@@ -29,6 +29,7 @@ MANIFESTS: list[dict[str, Any]] = [
     },
     {"kind": "Secret", "metadata": {"name": "settings"}, "data": {"PASSWORD": encoded("é=1".encode())}},
     {"kind": "Secret", "metadata": {"name": "plain"}, "stringData": {"TOKEN": "$(LEVEL)"}},
+    {"kind": "Secret", "metadata": {"name": "wrong"}, "data": {"KEY": "not encoded"}},
 ]
 POD: dict[str, Any] = {
     "metadata": {"labels": {"app.kubernetes.io/name": "api"}, "namespace": "team"},
@@ -80,6 +81,7 @@ def test_variables_are_those_that_kubernetes_sets(container: dict[str, Any], val
         ({"env": [of_key("other", "LEVEL")]}, "uses the ConfigMap 'other' and does not make it"),
         ({"env": [of_key("settings", "LEVLE")]}, "ConfigMap 'settings' has no 'LEVLE'"),
         ({"envFrom": [{"secretRef": {"name": "other"}}]}, "uses the Secret 'other' and does not make it"),
+        ({"envFrom": [{"secretRef": {"name": "wrong"}}]}, "KEY of the Secret wrong is no base64"),
     ],
 )
 def test_a_value_that_is_not_there_is_told(container: dict[str, Any], told: str) -> None:

@@ -34,7 +34,7 @@ def data_of(manifests: Sequence[Manifest], kind: str, name: str) -> dict[str, by
     """Return what a ConfigMap or a Secret holds, decoded.
 
     Raises:
-        RefusedError: if it is not among the manifests.
+        RefusedError: if it is not among the manifests, or not encoded.
     """
     for item in manifests:
         if (item["kind"], item["metadata"]["name"]) == (kind, name):
@@ -42,11 +42,19 @@ def data_of(manifests: Sequence[Manifest], kind: str, name: str) -> dict[str, by
             encoded = item.get("binaryData") or {}
             if kind == "Secret":
                 plain, encoded = item.get("stringData") or {}, item.get("data") or {}
-            decoded = {key: b64decode(value) for key, value in encoded.items()}
+            decoded = {key: _decoded(value, f"{key} of the {kind} {name}") for key, value in encoded.items()}
             return decoded | {key: str(value).encode() for key, value in plain.items()}
     raise RefusedError(
-        f"the overlay uses the {kind} '{name}' and does not make it: see the generators in its kustomization.yaml"
+        f"the overlay uses the {kind} '{name}' and does not make it: see the generators in its kustomization.yaml or,"
+        " if a controller makes it in the cluster, take another environment"
     )
+
+
+def _decoded(value: Any, what: str) -> bytes:
+    try:
+        return b64decode(str(value), validate=True)
+    except ValueError as error:
+        raise RefusedError(f"{what} is no base64 ({error}): write it under stringData, or encode it") from error
 
 
 def environment_of(manifests: Sequence[Manifest], container: Mapping[str, Any], pod: Manifest) -> dict[str, str]:
