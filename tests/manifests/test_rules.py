@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import pytest
+
 import tools.check  # noqa: F401 - it has the rules register themselves
 from tools.check.apiserver import judge
 from tools.check.catalogue import RULES, Scope, of
@@ -34,3 +36,9 @@ def test_objects_of_kubernetes_are_of_a_kind_that_it_has(rendering: Rendering) -
 
 def test_make_check_has_nothing_to_correct(rendering: Rendering) -> None:
     assert next((problem.reason for problem in problems(rendering) if not problem.note), None) is None
+
+
+@pytest.mark.parametrize("rule", ["service-port", "policy-port", "probe-port"])
+def test_every_port_is_one_that_a_container_declares(rendering: Rendering, rule: str) -> None:
+    """By its number another would be legal, so elsewhere it is only a note."""
+    assert list(RULES[rule].find(rendering)) == []
