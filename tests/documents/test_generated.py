@@ -7,6 +7,7 @@ import pytest
 
 from documents.facts import promises
 from documents.pages import DRAWN, LISTED, REGIONS, fill, pages, region, value
+from tests.support.product import FOLLOWED
 from tools.command import RefusedError
 from tools.repository import REPOSITORY
 
@@ -71,8 +72,8 @@ def test_a_wrong_mark_is_refused_with_its_place(text: str) -> None:
 def test_an_unknown_region_or_value_is_refused() -> None:
     with pytest.raises(RefusedError, match=f"there is no region 'nothing'; choose one of .*{next(iter(REGIONS))}"):
         region("nothing")
-    with pytest.raises(RefusedError, match=r"there is no value 'recette\.api\.replica': .*--values"):
-        value("recette.api.replica")
+    with pytest.raises(RefusedError, match=rf"there is no value '{FOLLOWED}\.api\.replica': .*--values"):
+        value(f"{FOLLOWED}.api.replica")
     with pytest.raises(RefusedError, match="declares no figure 'nothing'"):
         value("mesure.nothing")
 

@@ -18,6 +18,7 @@ from documents.slides.deck import fingerprint
 from documents.slides.source import PDF, SOURCE, filled, load
 from tests.documents import built
 from tests.documents import deck as faults
+from tests.support.product import FOLLOWED
 from tools.command import RefusedError
 
 CHECKS: list[Callable[[Any], list[str]]] = [
@@ -50,7 +51,7 @@ def titles(deck: Any) -> list[str]:
 
 
 def test_a_changed_port_or_figure_changes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("recette.front.exposure", "recette.api.replicas", "mesure.commit-to-served"):
+    for name in (f"{FOLLOWED}.front.exposure", f"{FOLLOWED}.api.replicas", "mesure.commit-to-served"):
         with monkeypatch.context() as patch:
             patch.setattr("documents.slides.source.value", lambda asked, name=name: "7" if asked == name else "x")
             one = load()
@@ -90,8 +91,8 @@ def _plain(text: str) -> str:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(RefusedError, match=r"no value 'recette\.api\.port\.htp'"):
-        filled({"titre": "Port {recette.api.port.htp}"})
+    with pytest.raises(RefusedError, match=rf"no value '{FOLLOWED}\.api\.port\.htp'"):
+        filled({"titre": f"Port {{{FOLLOWED}.api.port.htp}}"})
 
 
 def _push_out(slide: Any) -> None:
