@@ -83,8 +83,11 @@ install_mermaid() {
   touch "$into/.installed"
 }
 
-# go_tool_is_current STAMP MODULE: whether a program is newer than the sources of its module.
-go_tool_is_current() { [ -e "$1" ] && [ -z "$(find "$2" -maxdepth 1 \( -name '*.mod' -o -name '*.go' \) -newer "$1")" ]; }
+# sources_of MODULE: a sum of what its programs are built from; times tell nothing in a copy of a folder.
+sources_of() { cat "$1"/*.mod "$1"/*.go 2>/dev/null | cksum; }
+
+# go_tool_is_current STAMP MODULE: whether a program was built from the sources that there are.
+go_tool_is_current() { [ "$(cat "$1" 2>/dev/null)" = "$(sources_of "$2")" ]; }
 
 # build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go of requirements/go.txt, so that
 # everyone builds it alike.
@@ -94,7 +97,7 @@ build_go_tool() {
   say "building $1"
   mkdir -p "$bin"
   GOBIN=$PWD/$bin GOFLAGS='-mod=readonly -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" install "$1"
-  touch "$stamp"
+  sources_of "$module" > "$stamp"
 }
 
 # The API server's own code, which says what a cluster would: minutes the first time.
@@ -105,10 +108,12 @@ refresh_dryrun() { [ ! -e "$bin/dryrun" ] || build_dryrun; }
 
 # The same of the newest Kubernetes that is supported.
 build_newest() {
-  ! go_tool_is_current "$bin/dryrun-newest" tools/dryrun || return 0
+  local stamp=.build/dryrun-newest.built
+  ! go_tool_is_current "$stamp" tools/dryrun || return 0
   say "building dryrun for the newest Kubernetes"
   install_python go
   GOFLAGS='-mod=readonly -modfile=newest.mod -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C tools/dryrun build -o "$PWD/$bin/dryrun-newest" .
+  sources_of tools/dryrun > "$stamp"
 }
 
 what=${1:-}
