@@ -93,3 +93,12 @@ def test_a_clone_has_the_same_bytes_on_windows(tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", "--config=core.autocrlf=true", make_origin(tmp_path), clone)
     named = git(clone, "grep", "--files-with-matches", "-I", "--cached", "-e", "")
     assert [name for name in named.splitlines() if b"\r\n" in (clone / name).read_bytes()] == []
+
+
+def test_a_copy_of_a_clone_builds_nothing_anew(clone: Path, tmp_path: Path) -> None:
+    """All its files are new, as in a runner of workflows, and what is built is of the same sources."""
+    copy = shutil.copytree(clone, tmp_path / "copy", symlinks=True)
+    for path in (copy / "tools" / "dryrun").iterdir():
+        path.touch()
+    done = subprocess.run(["tools/setup.sh", "check"], cwd=copy, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
