@@ -23,8 +23,8 @@ from tools.local.ports import answers, free_port
 
 CONFIGURATION = {
     "version": "v1.0 – Environnement de démonstration",
-    "environment": "essai",
-    "banner": "Bannière d'essai.",
+    "environment": "ailleurs",
+    "banner": "Bannière d'ailleurs.",
 }
 READY_SECONDS = 10
 LOG_SECONDS = 5
