@@ -1,6 +1,6 @@
 """make adopt: give a copy of this repository names of its own, in every file that Git tracks.
 
-    make adopt OWNER=acme REPOSITORY=acme/site [REGISTRY=registry.example.org] [PRODUCT=acme] [ENVIRONMENTS="dev=sandbox"]
+    make adopt OWNER=acme REPOSITORY=acme/site [REGISTRY=registry.example.org] [PRODUCT=acme] [ENVIRONMENTS="dev=test"]
 
 The names of now are read from the repository itself, so it can be run again, with the same names or with others. A name
 is replaced where it means what is renamed: `dev` in deploy/overlays/dev, not in /dev/null. All are replaced in one
