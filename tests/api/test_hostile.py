@@ -2,11 +2,8 @@
 
 from tests.support.gunicorn_server import Server
 from tests.support.hostile.shapes import cases
-from tests.support.hostile.verdict import GUNICORN, assert_harmless
+from tests.support.hostile.verdict import CLIENT_HAD_LEFT, GUNICORN, assert_harmless
 from tests.support.hostile.wire import exchange
-
-# What gunicorn says of a client that left before the event loop came to it, and uvloop of its address.
-CLIENT_HAD_LEFT = "Error handling connection: negative file descriptor"
 
 
 def test_every_hostile_request_is_refused_or_answered_right(server: Server) -> None:

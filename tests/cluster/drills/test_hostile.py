@@ -25,7 +25,7 @@ from tests.cluster.load import load
 from tests.support.cluster import MEBIBYTE, NGINX_ERROR, Measure, Release
 from tests.support.hostile import wire
 from tests.support.hostile.shapes import SEED, cases
-from tests.support.hostile.verdict import GUNICORN, OF_GUNICORN, answers_in, assert_harmless
+from tests.support.hostile.verdict import CLIENT_HAD_LEFT, GUNICORN, OF_GUNICORN, answers_in, assert_harmless
 from tests.support.hostile.wire import CLOSED, HALF_CLOSE, OPEN, Reply, Sending, exchange
 from tests.support.product import DEPLOYMENTS
 from tests.support.waiting import eventually
@@ -113,6 +113,8 @@ def _is_orderly(line: str) -> bool:
         fields = json.loads(line)
     except ValueError:
         return False
+    if fields["msg"] == CLIENT_HAD_LEFT:
+        return True
     refused = fields.get("status") == HTTPStatus.SERVICE_UNAVAILABLE  # by the front, for one body too many
     return (fields["level"] in {"info", "warning"} or refused) and "traceback" not in fields
 

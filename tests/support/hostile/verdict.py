@@ -14,6 +14,8 @@ from tests.support.hostile.shapes import SEED, Case
 from tests.support.hostile.wire import OPEN, REFUSED, Reply
 from tools.local.front import SITE
 
+# What gunicorn says of a client that left before the event loop came to it, and uvloop of its address.
+CLIENT_HAD_LEFT = "Error handling connection: negative file descriptor"
 PAGES = {path.read_bytes() for path in SITE.iterdir()} | {b"ok\n", b""}
 FRONT, GUNICORN = "front", "gunicorn"
 OF_GUNICORN = {400, 403, 414, 426, 431, 501}
