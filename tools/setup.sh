@@ -84,37 +84,35 @@ install_mermaid() {
 }
 
 # sources_of MODULE: a sum of what its programs are built from; times tell nothing in a copy of a folder.
-sources_of() { cat "$1"/*.mod "$1"/*.go 2>/dev/null | cksum; }
+sources_of() { (shopt -s nullglob; cat "$1"/*.mod "$1"/*.go | cksum); }
 
-# go_tool_is_current STAMP MODULE: whether a program was built from the sources that there are.
-go_tool_is_current() { [ "$(cat "$1" 2>/dev/null)" = "$(sources_of "$2")" ]; }
+# go_tool_is_current STAMP MODULE: whether a program was built from the sources that there are. A folder of programs that
+# is a link is lent: whoever lends it keeps it current.
+go_tool_is_current() { [ -L "$bin" ] || [ "$(cat "$1" 2>/dev/null)" = "$(sources_of "$2")" ]; }
 
-# build_go_tool PACKAGE [MODULE]: one of MODULE/go.mod (default: tools), by the Go of requirements/go.txt, so that
-# everyone builds it alike.
-build_go_tool() {
-  local stamp=.build/${1//\//-}.built module=${2:-tools}
-  ! go_tool_is_current "$stamp" "$module" || return 0
-  say "building $1"
+# build_with_go NAME MODULE ARGUMENT...: what Go makes of a module, unless it is there; by the Go of requirements/go.txt,
+# so that everyone builds it alike.
+build_with_go() {
+  local name=$1 module=$2; shift 2
+  ! go_tool_is_current ".build/$name.built" "$module" || return 0
+  say "building $name"
+  install_python go
   mkdir -p "$bin"
-  GOBIN=$PWD/$bin GOFLAGS='-mod=readonly -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" install "$1"
-  sources_of "$module" > "$stamp"
+  GOBIN=$PWD/$bin GOFLAGS='-mod=readonly -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C "$module" "$@"
+  sources_of "$module" > ".build/$name.built"
 }
 
+# build_go_tool PACKAGE [MODULE]: a program of MODULE (default: tools).
+build_go_tool() { build_with_go "${1//\//-}" "${2:-tools}" install "$1"; }
+
 # The API server's own code, which says what a cluster would: minutes the first time.
-build_dryrun() { install_python go; build_go_tool dryrun tools/dryrun; }
+build_dryrun() { build_go_tool dryrun tools/dryrun; }
 
 # Whoever has it goes on having it as the sources say; nobody waits for it who has not asked.
 refresh_dryrun() { [ ! -e "$bin/dryrun" ] || build_dryrun; }
 
 # The same of the newest Kubernetes that is supported.
-build_newest() {
-  local stamp=.build/dryrun-newest.built
-  ! go_tool_is_current "$stamp" tools/dryrun || return 0
-  say "building dryrun for the newest Kubernetes"
-  install_python go
-  GOFLAGS='-mod=readonly -modfile=newest.mod -ldflags=-s' CGO_ENABLED=0 .venv/bin/python .venv/bin/go -C tools/dryrun build -o "$PWD/$bin/dryrun-newest" .
-  sources_of tools/dryrun > "$stamp"
-}
+build_newest() { build_with_go dryrun-newest tools/dryrun build -modfile=newest.mod -o "$PWD/$bin/dryrun-newest" .; }
 
 what=${1:-}
 case $what in
@@ -131,9 +129,9 @@ case $what in
   test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
     make_venv; install_python test
     build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint; build_dryrun ;;
-  bench-recette) make_venv; install_python run; install_python go; build_go_tool github.com/tsenart/vegeta/v12 ;;
+  bench-recette) make_venv; install_python run; build_go_tool github.com/tsenart/vegeta/v12 ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python bench ;;
-  cluster) make_venv; install_python run; install_python go; build_go_tool sigs.k8s.io/kind ;;
+  cluster) make_venv; install_python run; build_go_tool sigs.k8s.io/kind ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;

@@ -102,3 +102,22 @@ def test_a_copy_of_a_clone_builds_nothing_anew(clone: Path, tmp_path: Path) -> N
         path.touch()
     done = subprocess.run(["tools/setup.sh", "check"], cwd=copy, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("target", ["cluster", "dryrun"])
+def test_a_go_tool_is_built_once(clone: Path, target: str) -> None:
+    """Of a module without a program of its own, as tools/ is, and of one with. Go itself is a stand-in."""
+    programs, built = clone / ".venv" / "bin", clone / ".build"
+    python = (programs / "python").resolve()
+    programs.unlink()
+    programs.mkdir()
+    (programs / "python").symlink_to(python)
+    (programs / "go").write_text("")
+    (built / "bin").unlink()
+    for stamp in built.glob("*.built"):
+        stamp.unlink()
+    said = [
+        subprocess.run(["tools/setup.sh", target], cwd=clone, capture_output=True, text=True, check=True).stderr
+        for _ in range(2)
+    ]
+    assert ["building" in one for one in said] == [True, False]
