@@ -7,7 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
+	"sync"
 	_ "unsafe" // for go:linkname
 
 	core "k8s.io/api/core/v1"
@@ -44,7 +44,7 @@ type cluster struct {
 
 // newCluster makes one that has what is present, and what is asked about as far as it decides about others.
 func newCluster(asked request) (*cluster, error) {
-	evaluator, err := newEvaluator()
+	podSecurity, err := evaluator()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func newCluster(asked request) (*cluster, error) {
 		namespaces:  cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{}),
 		definitions: map[schema.GroupKind]*apiextensions.CustomResourceDefinition{},
 		created:     map[string]runtime.Object{},
-		podSecurity: evaluator,
+		podSecurity: podSecurity,
 		services:    services,
 	}
 	made.lister = listers.NewNamespaceLister(made.namespaces)
@@ -75,32 +75,51 @@ func newCluster(asked request) (*cluster, error) {
 	// longer than all the rest, so it is made only if something is sent to replace it.
 	replaced := map[string]bool{}
 	for _, data := range asked.Objects {
-		replaced[nameOf(data)] = true
+		replaced[headerOf(data).place()] = true
 	}
 	for _, data := range asked.Present {
-		if name := nameOf(data); replaced[name] || !slices.Contains(decidingKinds, strings.Split(name, "/")[0]) {
+		if of := headerOf(data); replaced[of.place()] || !of.decides() {
 			made.have(data)
 		}
 	}
 	return made, nil
 }
 
-// nameOf gives what two objects have in common if one replaces the other.
-func nameOf(data []byte) string {
-	var named struct {
-		Kind     string `json:"kind"`
-		Metadata struct {
-			Name string `json:"name"`
-		} `json:"metadata"`
-	}
-	if json.Unmarshal(data, &named) != nil {
-		return ""
-	}
-	return named.Kind + "/" + named.Metadata.Name
+// header is what every object says of itself, read without the rest.
+type header struct {
+	APIVersion string          `json:"apiVersion"`
+	Kind       string          `json:"kind"`
+	Metadata   json.RawMessage `json:"metadata"`
 }
 
-// newEvaluator is of Pod Security: from Kubernetes 1.35 on it takes another version to imitate, of which none is wanted.
-func newEvaluator() (podsecuritypolicy.Evaluator, error) {
+// headerOf gives that of an object; an empty one if it says none.
+func headerOf(data []byte) header {
+	var says header
+	if json.Unmarshal(data, &says) != nil {
+		return header{}
+	}
+	return says
+}
+
+// decides tells whether such an object decides about others.
+func (h header) decides() bool {
+	return slices.Contains(decidingKinds, h.Kind)
+}
+
+// place is where it stands: an object of the same place replaces it, in whatever version it is written.
+func (h header) place() string {
+	var metadata struct {
+		Name string `json:"name"`
+	}
+	if json.Unmarshal(h.Metadata, &metadata) != nil {
+		return ""
+	}
+	return h.Kind + "/" + metadata.Name
+}
+
+// evaluator is that of Pod Security, which judges every request by the same checks. From Kubernetes 1.35 on it takes another version to
+// imitate, of which none is wanted.
+var evaluator = sync.OnceValues(func() (podsecuritypolicy.Evaluator, error) {
 	of := reflect.ValueOf(podsecuritypolicy.NewEvaluator)
 	arguments := []reflect.Value{reflect.ValueOf(podsecuritypolicy.DefaultChecks())}
 	for i := 1; i < of.Type().NumIn(); i++ {
@@ -110,7 +129,7 @@ func newEvaluator() (podsecuritypolicy.Evaluator, error) {
 	err, _ := made[1].Interface().(error)
 	evaluator, _ := made[0].Interface().(podsecuritypolicy.Evaluator)
 	return evaluator, err
-}
+})
 
 // add takes what decides about other objects; the later of one name counts.
 func (c *cluster) add(deciding []runtime.Object) error {
@@ -210,13 +229,7 @@ func (c *cluster) kindOf(data []byte) (kind, bool) {
 
 // named is the kind that an object says it is of.
 func named(data []byte) schema.GroupVersionKind {
-	var says struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
-	}
-	if json.Unmarshal(data, &says) != nil {
-		return schema.GroupVersionKind{}
-	}
+	says := headerOf(data)
 	return schema.FromAPIVersionAndKind(says.APIVersion, says.Kind)
 }
 
