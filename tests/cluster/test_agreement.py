@@ -137,7 +137,7 @@ def mutants(objects: list[Manifest]) -> list[Mutant]:
 
 def disagreement(real: Verdict, said: Answer) -> str:
     """Return in what the two differ; empty if in nothing."""
-    refusals = [one for one in said.findings if one.by in ("decoding", "validation")]
+    refusals = said.refusals
     if bool(refusals) != real.refuses:
         return f"the API server says {real.status} {real.message[:200]}, the program {[str(one) for one in refusals]}"
     if any(one.by == "decoding" for one in refusals):

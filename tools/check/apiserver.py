@@ -8,7 +8,7 @@ from dataclasses import replace
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree, nearest
 from tools.check.sources import Place, read
-from tools.dryrun import Answer, Finding, Request, ask, path_of
+from tools.dryrun import OF_THE_OBJECT, Answer, Finding, Request, ask, path_of
 from tools.manifests import FieldPath, Manifest, Pod, fields, get, is_encrypted, pod_of, title
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -74,7 +74,7 @@ def _copy(manifest: Manifest) -> Manifest:
 )
 def refused(rendering: Rendering, answers: Sequence[Answer]) -> Iterator[Problem]:
     """What the API server refuses, by its own code."""
-    yield from _problems(rendering, answers, "decoding", "validation")
+    yield from _problems(rendering, answers, *OF_THE_OBJECT)
 
 
 @rule(
@@ -234,7 +234,7 @@ def _without(manifest: Manifest, path: FieldPath) -> Manifest:
 
 
 def _refusals(answer: Answer) -> set[tuple[str, str]]:
-    return {(one.field, one.reason) for one in answer.findings if one.by in ("decoding", "validation")}
+    return {(one.field, one.reason) for one in answer.refusals}
 
 
 def _choice(rendering: Rendering, manifest: Manifest, excluding: Sequence[FieldPath], reason: str) -> Problem:

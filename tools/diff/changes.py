@@ -127,15 +127,16 @@ def compare(before: Sequence[Manifest], after: Sequence[Manifest]) -> list[Chang
 
 def _by_identity(side: Sequence[Manifest], other: Sequence[Manifest]) -> dict[Identity, Manifest]:
     """Return the manifests by what each is; of generated ones of the same name, the one that stays counts first."""
-    staying = {_full_name(item) for item in other}
+    staying = {full_name(item) for item in other}
     found: dict[Identity, Manifest] = {}
-    for item in sorted(side, key=lambda item: _full_name(item) not in staying):
+    for item in sorted(side, key=lambda item: full_name(item) not in staying):
         key = identity(item)
         found[key._replace(name=_name(item)) if key in found else key] = item
-    return {identity(item) if found[identity(item)] is item else _full_name(item): item for item in side}
+    return {identity(item) if found[identity(item)] is item else full_name(item): item for item in side}
 
 
-def _full_name(manifest: Manifest) -> Identity:
+def full_name(manifest: Manifest) -> Identity:
+    """Return by what a cluster knows an object: the hash of a generated name included."""
     return identity(manifest)._replace(name=_name(manifest))
 
 

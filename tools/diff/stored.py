@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.diff.changes import Identity, identity
+from tools.diff.changes import Identity, full_name, identity
 from tools.diff.live import bare
 from tools.diff.rules import Situation
 from tools.dryrun import Answer, Finding, Request, ask
@@ -45,24 +45,16 @@ def stored(sides: Sequence[tuple[Sequence[Manifest], Sequence[Manifest]]]) -> li
 def _stored(
     before: Sequence[Manifest], after: Sequence[Manifest], had: Sequence[Answer], would: Sequence[Answer]
 ) -> Stored:
-    former = {_key(item): _kept(item, answer) for item, answer in zip(before, had, strict=True)}
+    former = {full_name(item): _kept(item, answer) for item, answer in zip(before, had, strict=True)}
     made = []
     for item, answer in zip(after, would, strict=True):
         new = _kept(item, answer)
         if answer.former and answer.stored:
             new = _without_chosen(new, item, answer.former)
-            former[_key(item)] = _aligned(bare(answer.former), new, answer)
+            former[full_name(item)] = _aligned(bare(answer.former), new, answer)
         made.append(new)
-    refusals = {
-        identity(item): [one for one in answer.findings if one.by in ("decoding", "validation")]
-        for item, answer in zip(after, would, strict=True)
-    }
+    refusals = {identity(item): answer.refusals for item, answer in zip(after, would, strict=True)}
     return Stored(list(former.values()), made, refusals)
-
-
-def _key(manifest: Manifest) -> tuple[str, str, str]:
-    metadata = manifest["metadata"]
-    return manifest["kind"], str(metadata.get("namespace", "")), metadata["name"]
 
 
 def _kept(manifest: Manifest, answer: Answer) -> Manifest:

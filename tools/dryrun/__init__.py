@@ -9,6 +9,9 @@ from typing import Any
 from tools.dryrun.program import PROGRAM, running
 from tools.manifests import FieldPath, Manifest
 
+# By what the API server finds what is wrong with an object itself.
+OF_THE_OBJECT = ("decoding", "validation")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -53,6 +56,11 @@ class Answer:
     former: Manifest | None
     unchanged: bool
     pods_unchanged: bool
+
+    @property
+    def refusals(self) -> list[Finding]:
+        """What is wrong with the object itself, whatever namespace and policies say of it."""
+        return [one for one in self.findings if one.by in OF_THE_OBJECT]
 
 
 @dataclass(frozen=True)
