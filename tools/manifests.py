@@ -284,6 +284,11 @@ class Container:
         return f"container '{self.data.get('name')}' of {title(self.manifest)}"
 
     @property
+    def image(self) -> str:
+        """What it runs; empty if it does not say."""
+        return str(self.data.get("image") or "")
+
+    @property
     def stays(self) -> bool:
         """Whether it runs beside the others: an init container ends before, unless it always restarts."""
         return "containers" in self.path or self.data.get("restartPolicy") == "Always"

@@ -21,6 +21,8 @@ _MAKERS: dict[str, FieldPath] = {
     "ExternalSecret": ("spec", "target", "name"),
     "Certificate": ("spec", "secretName"),
 }
+# What the rules on ports say of themselves.
+_A_NUMBER = "A number is a note: a program may listen on a port that its container does not declare."
 # Kubernetes itself makes it in each namespace.
 _OF_EACH_NAMESPACE = ("ConfigMap", "kube-root-ca.crt")
 _DIRECTIONS = (("ingress", "from"), ("egress", "to"))
@@ -84,10 +86,7 @@ def _peers(policy: Manifest) -> Iterator[FieldPath]:
 
 @rule(
     "service-port",
-    why=(
-        "Connections to the Service are refused, and Kubernetes accepts it without a word. A number is a note: a "
-        "program may listen on a port that its container does not declare."
-    ),
+    why=f"Connections to the Service are refused, and Kubernetes accepts it without a word. {_A_NUMBER}",
     remedy="Send to a port that a container opens, by its name or its number.",
 )
 def service_ports(rendering: Rendering) -> Iterator[Problem]:
@@ -104,10 +103,7 @@ def service_ports(rendering: Rendering) -> Iterator[Problem]:
 
 @rule(
     "policy-port",
-    why=(
-        "The policy opens a port that nobody listens on, and keeps shut the one that was meant. A number is a note: a "
-        "program may listen on a port that its container does not declare."
-    ),
+    why=f"The policy opens a port that nobody listens on, and keeps shut the one that was meant. {_A_NUMBER}",
     remedy="Name a port that the pods open.",
 )
 def policy_ports(rendering: Rendering) -> Iterator[Problem]:
@@ -132,10 +128,7 @@ def _reached(rendering: Rendering, peers: list[dict[str, Any]]) -> list[Pod]:
 
 @rule(
     "probe-port",
-    why=(
-        "The probe never succeeds, so the pod gets no traffic, or is restarted again and again. A number is a note: a "
-        "program may listen on a port that its container does not declare."
-    ),
+    why=f"The probe never succeeds, so the pod gets no traffic, or is restarted again and again. {_A_NUMBER}",
     remedy="Name a port of the same container.",
 )
 def probe_ports(rendering: Rendering) -> Iterator[Problem]:

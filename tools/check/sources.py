@@ -466,22 +466,22 @@ class Sources:
         return document.place(way.mark)
 
     def _generated(self, kind: str, name: str, path: FieldPath) -> Place | None:
+        for one, entry in self._generators(kind, name):
+            key = str(path[1]) if path[:1] == ("data",) and path[1:] else ""
+            return _generated_key(one, entry, key) or one.document.place(entry)
+        return None
+
+    def _generators(self, kind: str, name: str) -> Iterator[tuple[Kustomization, yaml.Node]]:
+        """Give the entries of generators that make an object, those of the last kustomization first."""
         list_name = f"{kind[0].lower()}{kind[1:]}Generator"
         for one in reversed(self.kustomizations):
-            for entry in one.items(list_name):
-                if text_of(entry, "name") in name:
-                    key = str(path[1]) if path[:1] == ("data",) and path[1:] else ""
-                    return _generated_key(one, entry, key) or one.document.place(entry)
-        return None
+            yield from ((one, entry) for entry in one.items(list_name) if text_of(entry, "name") in name)
 
     def env_files(self, kind: str, name: str) -> list[Path]:
         """Return the files of `envs` from which generators make an object."""
-        list_name = f"{kind[0].lower()}{kind[1:]}Generator"
-        entries = [(one, entry) for one in self.kustomizations for entry in one.items(list_name)]
         return [
             one.directory / str(node.value)
-            for one, entry in entries
-            if text_of(entry, "name") in name
+            for one, entry in self._generators(kind, name)
             for node in items_of(entry, "envs")
         ]
 

@@ -23,7 +23,7 @@ _ANNOTATIONS_LIMIT = 262144
 def images(rendering: Rendering) -> Iterator[Problem]:
     """An image whose tag is missing or moves."""
     for container in rendering.containers:
-        image = str(container.data.get("image") or "")
+        image = container.image
         tag = image.partition("@")[0].removeprefix(name_of(image)).removeprefix(":")
         # Without any, the API server refuses it, or it is a template of another kind.
         if image and "@" not in image and tag in ("", "latest"):
@@ -43,7 +43,7 @@ def images(rendering: Rendering) -> Iterator[Problem]:
 def image_names(rendering: Rendering) -> Iterator[Problem]:
     """An image that is no reference: capital letters in its path, a digest of another length, a wrong sign."""
     for container in rendering.containers:
-        image = str(container.data.get("image") or "")
+        image = container.image
         # What a program fills in before it deploys is no name yet.
         if image and not is_reference(image) and not re.search(r"\$[({]|{{", image):
             yield rendering.problem(
@@ -83,7 +83,7 @@ def digests(rendering: Rendering) -> Iterator[Problem]:
     if not rendering.followed:
         return
     for container in rendering.containers:
-        image = str(container.data.get("image") or "")
+        image = container.image
         if image and "@sha256:" not in image:
             place = rendering.sources.locate(container.manifest, (*container.path, "image"))
             yield Problem(place, f"{image} has no digest", "`make promote` gives it one", note=True)
