@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import cast
@@ -283,12 +283,19 @@ def test_half_a_body_ends_in_time(start_changed: StartServer) -> None:
         assert read_answer(kept).status == 200, "what was read in time is not ended later"
 
 
+@contextmanager
+def asking(server: Server, path: str, clients: int) -> Iterator[list[socket.socket]]:
+    """Give clients that have asked for a path, each on a connection of its own."""
+    with ExitStack() as stack:
+        connected = [stack.enter_context(server.connect()) for _ in range(clients)]
+        for client in connected:
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        yield connected
+
+
 def test_no_probe_is_behind_views_that_wait(start_changed: StartServer) -> None:
     server = start_changed(VIEWS)
-    with ExitStack() as stack:
-        clients = [stack.enter_context(server.connect()) for _ in range(200)]
-        for client in clients:
-            client.sendall(b"GET /wait/60 HTTP/1.1\r\nHost: test\r\n\r\n")
+    with asking(server, "/wait/60", clients=200) as clients:
         begin = time.monotonic()
         assert server.request("/health").status == 200
         assert time.monotonic() - begin < 5
@@ -340,10 +347,7 @@ def test_connections_that_wait_are_served_in_turn(start_server: StartServer) -> 
 
 def test_a_request_keeps_its_context_from_thread_to_thread(start_changed: StartServer) -> None:
     server = start_changed(VIEWS)
-    with ExitStack() as stack:
-        clients = [stack.enter_context(server.connect()) for _ in range(30)]
-        for client in clients:
-            client.sendall(b"GET /letters HTTP/1.1\r\nHost: test\r\n\r\n")
+    with asking(server, "/letters", clients=30) as clients:
         assert {read_answer(client).body for client in clients} == {b"/letters"}
     assert not [line for line in server.lines() if "traceback" in line]
 

@@ -144,11 +144,7 @@ def test_indicators_since_a_day(client: FlaskClient) -> None:
 
 def test_an_endpoint_more(clone: Path) -> None:
     (package,) = (clone / "src" / "api").glob("*/app.py")
-    replace(
-        package,
-        ("import os\n", "import os\nimport re\n\nfrom werkzeug.exceptions import BadRequest\n"),
-        ("\n    return api\n", ENDPOINT),
-    )
+    replace(package, ("import os\n", IMPORTS), ("\n    return api\n", ENDPOINT))
     replace(clone / "src" / "api" / "openapi.yaml", ("paths:\n", DESCRIPTION))
     write(clone, {"tests/api/test_indicators.py": ITS_TEST})
     run("make pages", clone)

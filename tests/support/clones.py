@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.support.git import git
 from tools.repository import REPOSITORY, VENV_BIN
 
-STAMPS = {".installed", ".built"}
+STAMPS = {".installed"}
 INSTALLED = {"bin", "nginx", "mermaid"}  # of .build; what else is there, a clone makes for itself
 # What the packages of requirements/test.txt, which the tests run with, contain as well.
 OF_TEST = {".venv": {"run.installed", "go.installed"}, ".build": set[str]()}
