@@ -15,6 +15,7 @@ from tests.documents import built
 from tests.documents.deck import runs
 from tests.documents.reading import IMAGE, TEXT, pieces
 from tests.documents.spelling import is_listed, unknown, words
+from tests.support.product import PREFIX, namespace
 from tools.repository import OVERLAYS, REPOSITORY, environments
 
 LIST = Path(__file__).with_name("mots.txt")
@@ -91,7 +92,8 @@ def misspelt(found: list[Text], listed: set[str]) -> list[str]:
 
 
 def test_every_word_is_french_or_listed() -> None:
-    listed = set(LIST.read_text().split()) | set(environments())
+    names = {PREFIX, *environments(), *map(namespace, environments())}
+    listed = set(LIST.read_text().split()) | names
     assert misspelt(list(texts()), listed) == [], f"correct it, or add a word of the field to {LIST.name}"
 
 
