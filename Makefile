@@ -81,9 +81,9 @@ bench: ## measure the API against FastAPI, and the commands here: [IMAGE_PYTHON=
 	@tools/setup.sh bench
 	@python -m bench.workers $(RECORDED) $(if $(IMAGE_PYTHON),--python "$(IMAGE_PYTHON)")
 
-bench-recette: ## find the highest rate that recette holds on the cluster of the current context; RECORD=1 keeps it
+bench-recette: ## find the highest rate that what Argo CD follows, or ENV, holds on the current cluster; RECORD=1 keeps it
 	@tools/setup.sh bench-recette
-	@python -m bench.recette $(RECORDED)
+	@python -m bench.recette $(call given,ENV) $(RECORDED)
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy

@@ -1,4 +1,4 @@
-"""How many requests a second the recette overlay holds on the cluster of the current context: `make bench-recette`.
+"""How many requests a second an environment holds on the cluster of the current context: `make bench-recette`.
 
 The load is open-loop: each request is sent when it is due, however long those before it take, so that a queue shows as
 latency. The same search is made for the page, which NGINX answers alone; compare the ratio, not the rates: the load
@@ -17,9 +17,8 @@ from tools.local.context import Cluster, current_cluster
 from tools.local.ports import answers
 from tools.local.url import url_of
 from tools.render import render
-from tools.repository import REPOSITORY
+from tools.repository import REPOSITORY, followed
 
-ENVIRONMENT = "recette"
 VEGETA = REPOSITORY / ".build" / "bin" / "vegeta"
 P99_MILLISECONDS = 100
 LOWEST_RATE, HIGHEST_RATE = 50, 51_200  # requests a second
@@ -111,22 +110,25 @@ def main(arguments: list[str]) -> None:
     """Measure the API and the page, and print both.
 
     Raises:
-        RefusedError: if there is no cluster, or recette does not answer there.
+        RefusedError: if there is no cluster, or the environment does not answer there.
         FailedError: if nothing could be measured.
     """
     parser = Parser(prog="bench-recette")
+    first = next(iter(followed()))
+    parser.add_argument("environment", nargs="?", default=first, help=f"default: {first}, which Argo CD follows")
     add_record_option(parser)
     options = parser.parse_args(arguments)
-    cluster = current_cluster()
-    url = url_of(cluster, render(overlay(ENVIRONMENT)))
+    environment = options.environment
+    manifests, cluster = render(overlay(environment)), current_cluster()
+    url = url_of(cluster, manifests)
     if not url:
         raise RefusedError(
-            f"{ENVIRONMENT} has no URL on this cluster, and the load would measure a port-forward's speed:"
+            f"{environment} has no URL on this cluster, and the load would measure a port-forward's speed:"
             " expose its front by a node port, a load balancer or an Ingress"
         )
     if not answers(f"{url}api/"):
         raise RefusedError(
-            f"{url}api/ does not answer: bring {ENVIRONMENT} to the cluster with 'make deploy ENV={ENVIRONMENT}',"
+            f"{url}api/ does not answer: bring {environment} to the cluster with 'make deploy ENV={environment}',"
             " and set NODE_ADDRESS to where this machine reaches its node ports"
         )
     api, page = highest_rate(f"{url}api/"), highest_rate(url)

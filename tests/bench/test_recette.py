@@ -7,9 +7,11 @@ import pytest
 
 from bench import recette
 from bench.recette import HOLD_SECONDS, LOWEST_RATE, PRECISION, STEP_BACK, Attack, attack, highest_rate, main
+from tests.support.product import BY_HAND, FOLLOWED, namespace
 from tests.support.programs import Fakes
 from tools.command import FailedError, RefusedError
 from tools.local.context import Cluster
+from tools.manifests import Manifest
 
 URL = "http://node/"
 
@@ -80,3 +82,23 @@ def test_without_an_answer_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch, ur
     monkeypatch.setattr(recette, "answers", lambda _url: False)
     with pytest.raises(RefusedError, match=told):
         main([])
+
+
+@pytest.mark.parametrize("asked", [[], [BY_HAND]])
+def test_it_measures_the_environment_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    def url_of(_cluster: Cluster, manifests: list[Manifest]) -> str:
+        return f"http://{next(one['metadata']['name'] for one in manifests if one['kind'] == 'Namespace')}/"
+
+    monkeypatch.setattr(recette, "current_cluster", lambda: Cluster("kind-dev", "https://127.0.0.1", []))
+    monkeypatch.setattr(recette, "url_of", url_of)
+    monkeypatch.setattr(recette, "answers", lambda _url: True)
+    monkeypatch.setattr(recette, "attack", holds(lambda _seconds: 1000))
+    main(asked)
+    assert f"http://{namespace((asked or [FOLLOWED])[0])}/api/\n" in capsys.readouterr().err
+
+
+def test_an_environment_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RefusedError, match="there is no environment 'nowhere'"):
+        main(["nowhere"])
