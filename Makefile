@@ -17,7 +17,7 @@ unexport ENV
 options = $(if $(filter command,$(origin OPTIONS)),$(OPTIONS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check copies mutants e2e drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
+.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -69,8 +69,14 @@ environments: ## show how the environments differ
 RECORDED := $(if $(RECORD),--record)
 
 e2e: ## run the tests on the cluster of KUBECONFIG (README says which variables); RECORD=1 keeps the figures
+	@$(MAKE) --no-print-directory by-hand gitops
+
+by-hand: # of them, those that apply overlays as a user does
 	@tools/setup.sh e2e
 	@$(PYTEST) tests/cluster --ignore=tests/cluster/drills --ignore=tests/cluster/gitops $(RECORDED)
+
+gitops: # and those that have Argo CD do so
+	@tools/setup.sh e2e
 	@$(PYTEST) tests/cluster/gitops $(RECORDED)
 
 drills: ## run operations and faults under traffic on that cluster; RECORD=1 keeps the figures

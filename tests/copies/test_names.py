@@ -1,16 +1,19 @@
 """A copy takes names of its own by `make adopt`, and what the tests hold still holds: in a fresh clone each."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.commands import commands, run
 from tests.support.copies import commit, failing
 from tests.support.git import git
 from tests.support.product import BY_HAND, FOLLOWED, PREFIX
+from tests.support.renamed import make
 from tools.adopt import names
-from tools.repository import OVERLAYS, REPOSITORY
+from tools.repository import APPLICATION, OVERLAYS, REPOSITORY
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -70,6 +73,28 @@ def test_the_product_is_renamed(clone: Path) -> None:
     commit(clone)
     run("make lint", clone)
     assert failing(clone, "tests/api", *ALL) == []
+
+
+def made_on_a_cluster(repository: Path) -> set[str]:
+    """Return what an API server would tell apart of what a repository's commands apply there."""
+    overlays = repository / OVERLAYS.relative_to(REPOSITORY)
+    applied = [
+        *overlays.iterdir(),
+        overlays.parent / "platform",
+        repository / APPLICATION.parent.relative_to(REPOSITORY),
+    ]
+    rendered = [yaml.safe_load_all(run(f"kubectl kustomize {directory}", repository)) for directory in applied]
+    objects = list(chain(*rendered))
+    names = {f"{one['kind']} {one['metadata'].get('namespace')} {one['metadata']['name']}" for one in objects}
+    ports = [port for one in objects if one["kind"] == "Service" for port in one["spec"]["ports"]]
+    return names | {f"node port {port['nodePort']}" for port in ports if "nodePort" in port}
+
+
+def test_on_one_cluster_two_copies_do_not_meet(tmp_path: Path) -> None:
+    make(tmp_path)
+    ours, theirs = made_on_a_cluster(REPOSITORY), made_on_a_cluster(tmp_path)
+    assert len(ours) == len(theirs)
+    assert ours & theirs == set()
 
 
 def test_nothing_is_written_over_what_is_not_committed(clone: Path) -> None:
