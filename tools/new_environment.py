@@ -25,9 +25,15 @@ from tools.texts import parsing_yaml, read_text, read_yaml
 
 DEPLOY = OVERLAYS.parent
 FLOWS = DEPLOY / "flows.yaml"
+CONFIG_OF_PAGE = "config.json"
 PROJECT = APPLICATION.with_name("project.yaml")
 GITHUB = REPOSITORY / ".github"
 NODE_PORT = re.compile(r"(nodePort: *)(\d+)")
+# By these the page tells an environment from the others: the first that none has yet. Words on any colour can be read.
+LOOKS = {
+    "colour": ["#8f5200", "#5b3a8c", "#0b6b63", "#9c2f55", "#2f5d7c", "#5c6b1d"],
+    "mark": ["▲", "●", "■", "▼", "◄", "►"],
+}
 # https://kubernetes.io/docs/concepts/services-networking/service/#type-nodeport
 NODE_PORTS = range(30000, 32768)
 Changes = Iterator[tuple[Path, str]]
@@ -127,10 +133,21 @@ def _overlay(new: Addition) -> Changes:
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         to = OVERLAYS / new.name / path.relative_to(source)
         text = new.renamed(read_text(path))
+        if path == source / CONFIG_OF_PAGE:
+            text = _with_its_own_look(text)
         if path == kustomization_of(source) and new.node_port is None:
             text = re.sub(r"(patches:\n)?  - path: node-port.yaml\n(?!  - )|  - path: node-port.yaml\n", "", text)
         if path.name != "node-port.yaml" or new.node_port is not None:
             yield to, NODE_PORT.sub(rf"\g<1>{new.node_port}", text)
+
+
+def _with_its_own_look(text: str) -> str:
+    """Return a page's configuration with a colour and a mark that no environment has, where it has any."""
+    others = [read_text(path) for path in OVERLAYS.glob(f"*/{CONFIG_OF_PAGE}")]
+    for name, choice in LOOKS.items():
+        free = [value for value in choice if not any(f'"{value}"' in other for other in others)] or choice
+        text = re.sub(rf'("{name}": )"[^"]*"', rf'\g<1>"{free[0]}"', text)
+    return text
 
 
 def _argocd(new: Addition) -> Changes:

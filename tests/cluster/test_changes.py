@@ -43,7 +43,7 @@ def test_the_page_explains_an_api_that_is_down_and_recovers(restored: Release, p
         "no API pod",
     )
     page.get_by_role("button", name="Tester l'API").click()
-    expect(page.locator("#message")).to_contain_text("L'API est indisponible", timeout=10_000)
+    expect(page.locator("#message")).to_contain_text("L’API est indisponible", timeout=10_000)
     answer = requests.get(f"{release.url}/api/", timeout=10)
     assert answer.status_code in {502, 504}
     assert answer.headers["Content-Type"] == "application/problem+json"

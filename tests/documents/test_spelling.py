@@ -77,7 +77,8 @@ def texts() -> Iterator[Text]:
             yield from of_page(path)
     for path in sorted(SITE.glob("*.html")):
         yield from of_site(path)
-    yield from of_script(SITE / "app.js")
+    for path in sorted(SITE.glob("*.js")):
+        yield from of_script(path)
     yield from of_presentation()
     for path in sorted(OVERLAYS.glob("*/config.json")):
         yield from ((str(path.relative_to(REPOSITORY)), value) for value in json.loads(path.read_text()).values())

@@ -8,12 +8,14 @@ import tomllib
 from datapress_api.settings import DUMMY_PREFIX, read_settings
 from tests.support.front_server import CONFIGURATION
 from tests.support.manifests import Environment
-from tests.support.product import API, FRONT
+from tests.support.product import API, FRONT, configuration
 from tools.images import images_of
 from tools.local.container import environment_of
 from tools.manifests import Container, base_name, get
-from tools.repository import REPOSITORY
+from tools.repository import REPOSITORY, environments
 
+LOOK = {"colour", "mark"}  # of the page's configuration; what has none looks as the page says
+COLOUR = re.compile("#[0-9a-f]{6}")
 CLUSTER_SCOPED = {"Namespace"}
 HOOK = "argocd.argoproj.io/hook"
 
@@ -59,11 +61,20 @@ def test_secrets_are_dummies_that_production_refuses(environment: Environment) -
 def test_api_and_page_know_their_environment(environment: Environment) -> None:
     config = {key: value for one in environment.of_kind("ConfigMap") for key, value in one["data"].items()}
     page = json.loads(config["config.json"])
-    assert page.keys() == CONFIGURATION.keys()
+    assert CONFIGURATION.keys() - LOOK <= page.keys() <= CONFIGURATION.keys()
     assert all(page.values())
+    assert COLOUR.fullmatch(page.get("colour", "#000000"))
+    assert len(page.get("mark", "")) <= 2
     assert page["environment"] == environment.name
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     assert page["version"].startswith(f"v{version.removesuffix('.0')} ")
+
+
+def test_each_environment_has_a_look_of_its_own() -> None:
+    looks = [configuration(name) for name in environments()]
+    for part in LOOK:
+        given = [look[part] for look in looks if part in look]
+        assert len(given) == len(set(given)), part
 
 
 def variables_of(environment: Environment, container: Container) -> dict[str, str]:

@@ -48,8 +48,8 @@ def smoke(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
         monkeypatch.setenv(name, value)
     with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
         monkeypatch.setattr(module, "FRONT", f"http://127.0.0.1:{server.server_port}/")
-        monkeypatch.setattr(module, "LIMIT_SECONDS", 1)
-        monkeypatch.setattr(module, "PAUSE_SECONDS", 0)
+        for name, number in {"LIMIT_SECONDS": 1, "PAUSE_SECONDS": 0, "ANSWERS_IN_A_ROW": 5}.items():
+            monkeypatch.setattr(module, name, number)
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield module
         server.shutdown()

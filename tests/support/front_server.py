@@ -24,7 +24,9 @@ from tools.local.ports import answers, free_port
 CONFIGURATION = {
     "version": "v1.0 – Environnement de démonstration",
     "environment": "ailleurs",
-    "banner": "Bannière d'ailleurs.",
+    "banner": "Bannière d’ailleurs.",
+    "colour": "#0b6b63",
+    "mark": "■",
 }
 READY_SECONDS = 10
 LOG_SECONDS = 5
@@ -97,6 +99,12 @@ def _directives(file: Path, name: str) -> list[dict[str, Any]]:
 
 
 GOOD = json.dumps({"service": "api", "ts": "2025-11-24T09:09:57.620150Z"}).encode()
+FORMER, NEWER = "1a2b3c4d" * 5, "9f8e7d6c" * 5
+
+
+def version_of(revision: str) -> bytes:
+    """Return what the API answers for its version, when it was built from a revision."""
+    return json.dumps({"version": "1.0", "revision": revision, "environment": CONFIGURATION["environment"]}).encode()
 
 
 @dataclass
@@ -111,11 +119,15 @@ class Received:
 
 @dataclass
 class ScriptedApi:
-    """What plays the API answers: each test sets it as it likes. While `gate` is clear, no answer is given."""
+    """What plays the API answers: each test sets it as it likes. While `gate` is clear, no answer is given.
+
+    While its status is 200, it has an answer of its own for its version.
+    """
 
     status: int = 200
     content_type: str = "application/json"
     body: bytes = GOOD
+    version: bytes = version_of(FORMER)
     headers: dict[str, str] = field(default_factory=dict)
     hang_up: bool = False
     gate: threading.Event = field(default_factory=threading.Event)
@@ -126,6 +138,10 @@ class ScriptedApi:
 
     def answer(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         self.status, self.body, self.content_type = status, body, content_type
+
+    def asked(self, path: str = "/") -> int:
+        """Return how often it was asked for a path."""
+        return sum(received.path == path for received in self.requests)
 
 
 class _Server(ThreadingHTTPServer):
@@ -150,12 +166,13 @@ class _Handler(BaseHTTPRequestHandler):
         if script.hang_up:
             self.close_connection = True
             return
+        body = script.version if (script.status, self.path) == (200, "/version") else script.body
         self.send_response(script.status)
         for name, value in ({"Content-Type": script.content_type} | script.headers).items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(script.body)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(script.body)
+        self.wfile.write(body)
 
     do_POST = do_GET  # noqa: N815 # the name is http.server's
 

@@ -1,108 +1,66 @@
-// The page's behaviour: it fills in the environment's values, and asks the API when the button is pressed.
-// Texts are French; \u202f is the narrow no-break space that French puts before high punctuation.
+// The page: it shows the environment's values, and asks the API when the button is pressed.
 
-const LIMIT_MS = 5000;
+import { LIMIT_MS, ask, isAnswer, isVersion, readConfiguration } from "./api.js";
+import { showChain } from "./chain.js";
+import { showServed, startLive } from "./live.js";
+import { copies, element, inMilliseconds, isText, setText, timeOf, utcOf } from "./page.js";
+
 const FIRST_RETRY_MS = 3000;
 const LONGEST_RETRY_MS = 30000; // a page left open during a long outage stays a light load
 const EXCERPT_LENGTH = 500;
+const AGAIN = "La page réessaie d’elle-même\u202f; vous pouvez aussi relancer le test.";
 
-const UNAVAILABLE = "L'API est indisponible pour le moment.";
-const SLOW = "L'API n'a pas répondu en 5\u202fsecondes.";
-const MESSAGES = new Map([[502, UNAVAILABLE], [503, UNAVAILABLE], [504, SLOW]]);
-const UNREACHABLE = "Le serveur est injoignable. Vérifiez votre connexion au réseau.";
-const UNEXPECTED = "L'API a répondu, mais pas ce qui était attendu. Signalez-le à l'exploitant avec l'identifiant ci-dessous.";
-const AGAIN = "La page réessaie d'elle-même\u202f; vous pouvez aussi relancer le test.";
+// ---- What is configured, and what runs.
 
-const element = (id) => document.getElementById(id);
-const isText = (value) => typeof value === "string";
-const milliseconds = new Intl.NumberFormat("fr-FR", { style: "unit", unit: "millisecond", maximumFractionDigits: 0 });
+const DEFAULT_MARK = "■";
+const COLOUR = /^#(?:[0-9a-f]{2}){3}$/i;
 
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Fetches a text of this server, which forbids the browser to keep it; rejects after LIMIT_MS. */
-async function get(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(LIMIT_MS) });
-  return { response, text: await response.text() };
-}
-
-// ---- The environment's values.
-
-const FIELDS = ["version", "environment", "banner"];
-
-/** Returns the values of /config.json; throws an Error whose message says what is wrong with it. */
-async function readConfiguration() {
-  const { response, text } = await get("/config.json").catch(() => {
-    throw new Error("elle n'a pas pu être lue");
+/** The relative luminance of a colour, from 0 to 1, as WCAG 2.2 defines it. */
+function luminance(colour) {
+  const [red, green, blue] = colour.match(/[0-9a-f]{2}/gi).map((pair) => {
+    const part = Number.parseInt(pair, 16) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });
-  if (!response.ok) throw new Error(`le serveur ne la donne pas (statut ${response.status})`);
-  const values = parsed(text);
-  if (values === undefined) throw new Error("ce n'est pas du JSON");
-  const wrong = FIELDS.filter((name) => !isText(values?.[name]));
-  if (wrong.length > 0) throw new Error(`il y manque un texte pour «\u202f${wrong.join(", ")}\u202f»`);
-  return values;
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** Gives the environment its colour. On any colour, black or white has a contrast of 4.5 to 1 at least. */
+function paint(colour) {
+  if (!COLOUR.test(colour)) return;
+  const { style } = document.documentElement;
+  style.setProperty("--band", colour);
+  style.setProperty("--on-band", luminance(colour) > 0.179 ? "#000" : "#fff");
 }
 
 async function showConfiguration() {
   try {
-    const values = await readConfiguration();
-    element("version").textContent = values.version;
-    element("environment").textContent = values.environment;
-    element("banner").textContent = values.banner;
+    const { version, environment, banner, colour, mark } = await readConfiguration();
+    paint(colour);
+    setText("version", version);
+    setText("mark", isText(mark) ? mark : DEFAULT_MARK);
+    setText("environment", environment);
+    setText("banner", banner);
   } catch (error) {
-    element("version").textContent = "Version inconnue";
-    element("banner").textContent = `La configuration de cette page (/config.json) est inutilisable\u202f: ${error.message}. `
-      + "Le test de l'API reste possible. Rechargez la page\u202f; si ce message revient, prévenez l'exploitant.";
+    setText("version", "Version inconnue");
+    setText("banner", `La configuration de cette page (/config.json) est inutilisable\u202f: ${error.message}. `
+      + "Le test de l’API reste possible. Rechargez la page\u202f; si ce message revient, prévenez l’exploitant.");
   }
+}
+
+async function showRunning() {
+  const { fault, body } = await ask("/api/version", isVersion);
+  if (fault) setText("running", "API servie\u202f: inconnue");
+  else showServed([body]);
 }
 
 // ---- The test of the API.
 
-/** Is this what the API promises for `GET /`? */
-function isAnswer(body) {
-  return isText(body?.service) && isText(body?.ts) && !Number.isNaN(Date.parse(body.ts));
-}
-
-function messageFor(response, body) {
-  if (response.ok) return isAnswer(body) ? "L'API répond." : UNEXPECTED;
-  return MESSAGES.get(response.status) ?? `L'API signale une erreur (statut ${response.status}).`;
-}
-
-/** What came, to be shown as it is; where the front answered in the API's place, the message says it all. */
-function answerFor(response, text, body) {
-  if (MESSAGES.has(response.status)) return "";
-  return body === undefined ? text.slice(0, EXCERPT_LENGTH) : JSON.stringify(body, null, 2);
-}
-
-/** Asks the API once; never rejects. */
-async function ask() {
-  const start = performance.now();
-  try {
-    const { response, text } = await get("/api/");
-    const body = parsed(text);
-    return {
-      ok: response.ok && isAnswer(body),
-      message: messageFor(response, body),
-      status: String(response.status),
-      duration: performance.now() - start,
-      requestId: response.headers.get("X-Request-ID") ?? "",
-      answer: answerFor(response, text, body),
-    };
-  } catch (error) {
-    const message = error.name === "TimeoutError" ? SLOW : UNREACHABLE;
-    return { ok: false, message, status: "", duration: performance.now() - start, requestId: "", answer: "" };
-  }
-}
-
 let state = "idle"; // idle, waiting, ok or failed: what is on display; app.css knows these names
 let latest = 0; // the number of the newest attempt; what an older one brings is dropped
+let tries; // since the button was pressed
 let retryTimer;
-let retryDelay = FIRST_RETRY_MS;
+let retryAt;
+let retryDelay;
 
 function setState(name) {
   state = name;
@@ -113,34 +71,66 @@ function setState(name) {
   element("details").setAttribute("aria-busy", String(name === "waiting"));
 }
 
-function say(message) {
-  // An unchanged text is left alone, or screen readers would read it out at each retry.
-  if (element("message").textContent !== message) element("message").textContent = message;
+function messageFor(fault) {
+  if (fault) return `${fault.message} ${AGAIN}`;
+  return state === "failed" ? "L’API répond de nouveau." : "L’API répond.";
+}
+
+/** What came, to be shown as it is; where the front answered in the API's place, the message says it all. */
+function answerFor({ replaced, text, body }) {
+  if (replaced) return "";
+  return body === undefined ? text.slice(0, EXCERPT_LENGTH) : JSON.stringify(body, null, 2);
+}
+
+/** The API's time as users have it, and as logs have it. */
+function timeFor({ body }) {
+  if (!isAnswer(body)) return "";
+  const moment = Date.parse(body.ts);
+  return `${timeOf(moment)}, soit ${utcOf(moment)}`;
 }
 
 function show(outcome) {
-  const recovered = outcome.ok && state === "failed";
-  setState(outcome.ok ? "ok" : "failed");
-  say(recovered ? "L'API répond de nouveau." : outcome.ok ? outcome.message : `${outcome.message} ${AGAIN}`);
-  element("status").textContent = outcome.status;
-  element("duration").textContent = milliseconds.format(outcome.duration);
-  element("request-id").textContent = outcome.requestId;
-  element("answer").textContent = outcome.answer;
+  const message = messageFor(outcome.fault);
+  setState(outcome.fault ? "failed" : "ok");
+  setText("message", message);
+  setText("status", String(outcome.status ?? ""));
+  setText("duration", inMilliseconds(outcome.duration));
+  setText("time", timeFor(outcome));
+  setText("request-id", outcome.requestId);
+  setText("answer", answerFor(outcome));
+  showChain(outcome);
 }
 
 async function attempt() {
   clearTimeout(retryTimer);
   latest += 1;
+  tries += 1;
   const mine = latest;
-  const outcome = await ask();
+  setText("retry", tries > 1 ? `Essai ${tries} en cours…` : "");
+  const outcome = await ask("/api/", isAnswer);
   if (mine !== latest) return;
   show(outcome);
-  if (!outcome.ok) scheduleRetry();
+  if (outcome.fault) scheduleRetry();
+  else succeed();
+}
+
+function succeed() {
+  setText("retry", "");
+  showRunning(); // what answers may be another version than when the page was opened
 }
 
 function scheduleRetry() {
-  retryTimer = setTimeout(retry, retryDelay);
+  retryAt = performance.now() + retryDelay;
   retryDelay = Math.min(retryDelay * 1.5, LONGEST_RETRY_MS);
+  countDown();
+}
+
+/** Says how long it is until the next try, and then tries. */
+function countDown() {
+  const left = retryAt - performance.now();
+  if (left <= 0) return retry();
+  setText("retry", `Essai ${tries + 1} dans ${Math.ceil(left / 1000)}\u202fs`);
+  retryTimer = setTimeout(countDown, left % 1000 || 1000);
 }
 
 /** Tries again, quietly: what is on display stays until there is something new to tell. */
@@ -151,12 +141,17 @@ function retry() {
 function press() {
   if (state === "waiting") return;
   retryDelay = FIRST_RETRY_MS;
+  tries = 0;
   setState("waiting");
-  say("Test en cours\u202f: la page attend la réponse de l'API, 5\u202fsecondes au plus.");
+  setText("message", `Test en cours\u202f: la page attend la réponse, ${LIMIT_MS / 1000}\u202fs au plus.`);
   attempt();
 }
 
 setState("idle");
+element("test").disabled = false;
 element("test").addEventListener("click", press);
+copies(element("copy-id"), () => element("request-id").textContent);
 document.addEventListener("visibilitychange", retry); // a hidden page stops trying; it starts again when looked at
 showConfiguration();
+showRunning();
+startLive();

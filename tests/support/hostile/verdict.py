@@ -10,8 +10,10 @@ from http.client import HTTPException, HTTPResponse
 from io import BytesIO
 from typing import Any, cast
 
+from tests.support.front_server import CONFIGURATION
 from tests.support.hostile.shapes import SEED, Case
 from tests.support.hostile.wire import OPEN, REFUSED, Reply
+from tests.support.product import FOLLOWED, configuration
 from tools.local.front import SITE
 
 # What gunicorn says of a client that left before the event loop came to it, and uvloop of its address.
@@ -23,7 +25,7 @@ JSON_KEYS = [
     {"service", "ts"},
     {"status"},
     {"version", "revision", "environment"},
-    {"version", "environment", "banner"},
+    *(one.keys() for one in (CONFIGURATION, configuration(FOLLOWED))),
 ]
 
 
