@@ -47,8 +47,8 @@ def test_preview_shows_what_a_merge_would_change(clone: Path) -> None:
     git(clone, "commit", "--quiet", "--all", "--message=not merged")
     lines = [line.strip() for line in run(preview, clone).splitlines()]
     assert lines[0].startswith("The files here, against origin/main (")
-    assert any(line.startswith(f"- {former}") for line in lines)
-    assert any(line.startswith("+ Autre bannière") for line in lines)
+    assert any(former in line for line in lines)
+    assert any("Autre bannière" in line for line in lines)
     (restarts,) = [line for line in lines if line.startswith("restarts")]
     assert [f"Deployment {name}" in restarts for name in (API, FRONT)] == [True, True]
     assert ": 2 pods, 1 at a time" in restarts
