@@ -163,12 +163,14 @@ def _not_allowed(rendering: Rendering, project: Project) -> Iterator[Problem]:
         if not project.permits_kind(manifest):
             scope, path = ("namespace", ("kind",)) if namespace_of(manifest) else ("cluster", ("metadata", "name"))
             allowed = [str(one.get("name")) for one in project.manifest["spec"].get(f"{scope}ResourceWhitelist") or []]
+            group = group_of(manifest) or '""'
             yield rendering.problem(
                 manifest,
                 path,
                 f"Argo CD's project does not allow {title(manifest)} of group '{group_of(manifest)}', and refuses the"
                 " whole sync",
-                f"allow it in {scope}ResourceWhitelist of argocd/project.yaml, or leave the object out"
+                f"add '- {{group: {group}, kind: {manifest['kind']}}}' to {scope}ResourceWhitelist of"
+                " argocd/project.yaml, or leave the object out"
                 f"{nearest(manifest['metadata']['name'], allowed)}",
             )
         elif not project.permits(manifest):
