@@ -402,6 +402,21 @@ def share(value: int | str, whole: int, *, up: bool) -> int | None:
     return (int(percent[1]) * whole + (99 if up else 0)) // 100 if percent else None
 
 
+def autoscalers_of(workload: Manifest, manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Return the autoscalers that set the number of a workload's pods."""
+    wanted = workload["kind"], workload["metadata"]["name"]
+    scalers = [one for one in manifests if one["kind"] == "HorizontalPodAutoscaler" and is_of_kubernetes(one)]
+    targets = [(get(one, ("spec", "scaleTargetRef")) or {}, one) for one in scalers]
+    return [one for target, one in targets if (target.get("kind"), target.get("name")) == wanted]
+
+
+def fewest_pods(workload: Manifest, manifests: Iterable[Manifest]) -> int:
+    """Return how many pods a workload has at least: those that it asks for, or those that its autoscaler leaves."""
+    scaler = next(iter(autoscalers_of(workload, manifests)), None)
+    found: int = scaler["spec"].get("minReplicas", 1) if scaler else workload["spec"].get("replicas", 1)
+    return found
+
+
 # --- Argo CD's projects
 
 # What Argo CD calls the cluster that it runs in.

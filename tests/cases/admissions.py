@@ -48,3 +48,5 @@ REFUSED, ACCEPTED = _cases("refused"), _cases("accepted")
 RULES = sorted({case.rule for case in REFUSED})
 # Of a Deployment that was there before the policies.
 FORMER = _read(DIRECTORY / "former.yaml")
+# Of a Deployment that an autoscaler scales: accepted if it is new, refused if it takes the number from one that runs.
+AUTOSCALED = _read(DIRECTORY / "autoscaled.yaml")

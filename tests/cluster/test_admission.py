@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cases.admissions import ACCEPTED, FORMER, REFUSED, RULES, Case
+from tests.cases.admissions import ACCEPTED, AUTOSCALED, FORMER, REFUSED, RULES, Case
 from tests.support.cluster import Cluster, Measure
 from tests.support.product import API, DEPLOYMENTS, FOLLOWED, FRONT, PREFIX, image
 from tests.support.waiting import eventually
@@ -114,7 +114,7 @@ def admission(
     scratch = tmp_path_factory.mktemp("admission")
     overlay = _promoted_overlay(scratch, images)
     objects = render(overlay)
-    found = Admission(cluster, overlay, _by_name([*objects, *_pods(objects)]), scratch)
+    found = Admission(cluster, overlay, _by_name([*objects, *_pods(objects), *_autoscalers()]), scratch)
     platform = _platform(scratch)
     try:
         cluster.remove(NAMESPACE)
@@ -190,6 +190,17 @@ def _pods(objects: list[Manifest]) -> list[Manifest]:
     ]
 
 
+def _autoscalers() -> list[Manifest]:
+    """Return those of the component, for which the overlay here has no use."""
+    files = sorted((OVERLAYS.parent / "components" / "autoscaling").glob("*.yaml"))
+    found = [yaml.safe_load(file.read_text()) for file in files]
+    return [
+        {**one, "metadata": {**one["metadata"], "namespace": NAMESPACE}}
+        for one in found
+        if one["kind"] == "HorizontalPodAutoscaler"
+    ]
+
+
 def _named(manifest: Manifest) -> dict[str, Any]:
     return {key: manifest["metadata"][key] for key in ("name", "namespace")}
 
@@ -222,6 +233,13 @@ def test_refused_when_changed(admission: Admission, case: Case) -> None:
 def test_accepted(admission: Admission, case: Case, ask: Ask) -> None:
     done = ask(admission, case)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_an_autoscaler_counts_begins_with_one_pod(admission: Admission) -> None:
+    """Until the autoscaler looks; a Deployment that runs would lose pods that serve."""
+    created, changed = admission.create(AUTOSCALED), admission.change(AUTOSCALED)
+    assert created.returncode == 0, created.stderr
+    assert refuses(changed, AUTOSCALED.rule, AUTOSCALED.words), changed.stderr
 
 
 # Under kubectl's own name, server-side apply warns that it cannot take over what kubectl applied client-side.

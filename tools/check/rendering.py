@@ -196,10 +196,12 @@ class Tree:
     def renderings(self, overlay: Path) -> list[Rendering]:
         """Return an overlay as it is, and with every component that it lacks; elsewhere these may exclude each other.
 
+        A component that asks for edits of its overlay says so, and is not added to one that has not made them.
+
         Raises:
             RenderError: if Kustomize refuses one.
         """
-        missing = self.missing_components(overlay) if self.own else []
+        missing = [one for one in self.missing_components(overlay) if not _asks_for_edits(one)] if self.own else []
         return [self.render(overlay), *([self.render(overlay, missing)] if missing else [])]
 
     def deployed(self, renderings: Sequence[Rendering]) -> list[Rendering]:
@@ -268,6 +270,11 @@ class Tree:
         if not path.is_relative_to(self.root):
             raise RenderError(f"there is no copy of {path}, which is not below {self.root}")
         return self.scratch / path.relative_to(self.root)
+
+
+def _asks_for_edits(component: Path) -> bool:
+    says = get(read_yaml(kustomization_of(component))[0], ("metadata", "annotations", "check"))
+    return bool(says == "only-where-taken")
 
 
 def _kustomized(deploy: Path, name: str) -> list[Path]:

@@ -7,12 +7,27 @@ from collections.abc import Iterator
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree
 from tools.images import is_reference, name_of
-from tools.manifests import FieldPath, Manifest, fields, get, selector_of, share, title
+from tools.manifests import (
+    FieldPath,
+    Manifest,
+    Pod,
+    autoscalers_of,
+    fewest_pods,
+    fields,
+    get,
+    selector_of,
+    share,
+    title,
+)
 
 # kubectl keeps in it what it applied, and a server takes no more bytes of annotations than this:
 # https://github.com/kubernetes/apimachinery/blob/master/pkg/api/validation/objectmeta.go
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ANNOTATIONS_LIMIT = 262144
+# By which deploy/platform knows what begins with one pod.
+_AUTOSCALED = ("metadata", "annotations", "replicas")
+# https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/
+_DEFAULT_METRIC = {"resource": {"name": "cpu", "target": {"type": "Utilization"}}}
 
 
 @rule(
@@ -126,21 +141,59 @@ def _largest(manifest: Manifest) -> FieldPath:
 
 @rule(
     "autoscaler",
-    why="Each sync would undo what the autoscaler did.",
-    remedy="Leave `replicas` out of what an autoscaler scales.",
+    why="It is not scaled: each sync, or another autoscaler, undoes it, or there is nothing to compare its use with.",
+    remedy="Leave `replicas` out of what an autoscaler scales, request what it is scaled by, and have one autoscaler.",
 )
 def autoscalers(rendering: Rendering) -> Iterator[Problem]:
-    """A fixed number of replicas of what an autoscaler scales."""
-    for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
-        spec = scaler["spec"]
-        scaled = rendering.find(spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
-        if scaled and "replicas" in scaled["spec"]:
+    """What an autoscaler cannot scale: a fixed number of pods, pods without a request, what another one scales too."""
+    for pod in rendering.pods:
+        workload, scalers = pod.manifest, autoscalers_of(pod.manifest, rendering.objects)
+        if not scalers and get(workload, _AUTOSCALED) == "autoscaler" and "replicas" not in workload["spec"]:
             yield rendering.problem(
-                scaled,
+                workload,
+                _AUTOSCALED,
+                f"{title(workload)} leaves its number of pods to an autoscaler that is not there, and keeps one",
+                "give it replicas in the overlay, or its autoscaler back",
+            )
+        if scalers and "replicas" in workload["spec"]:
+            yield rendering.problem(
+                workload,
                 ("spec", "replicas"),
-                f"{title(scaler)} sets the replicas of {title(scaled)}, and each sync would set them back to this",
+                f"{title(scalers[0])} sets the replicas of {title(workload)}, and each sync sets this number again",
                 "remove this number: the autoscaler's minReplicas takes its place",
             )
+        for second in scalers[1:]:
+            yield rendering.problem(
+                second,
+                ("spec", "scaleTargetRef", "name"),
+                f"{title(workload)} has {title(scalers[0])} already, and each would undo what the other does",
+                "make one of the two: it takes several metrics, and the highest answer counts",
+            )
+        for scaler in scalers:
+            yield from _without_request(rendering, scaler, pod)
+
+
+def _without_request(rendering: Rendering, scaler: Manifest, pod: Pod) -> Iterator[Problem]:
+    for resource, only in _shares(scaler):
+        for container in pod.containers:
+            # Where only a limit is set, it is the request too.
+            set_at_all = [get(container.data, ("resources", key, resource)) for key in ("requests", "limits")]
+            if container.stays and only in (None, container.data["name"]) and not any(set_at_all):
+                yield rendering.problem(
+                    container.manifest,
+                    (*container.path, "resources"),
+                    f"{title(scaler)} scales by how much of its request of {resource} {container.name} uses, and it has"
+                    " no such request",
+                    f"set resources.requests.{resource}: without it, no pod is added under any load",
+                )
+
+
+def _shares(scaler: Manifest) -> Iterator[tuple[str, str | None]]:
+    """Give the resources whose use an autoscaler compares with the request, and of which container; None is of all."""
+    for metric in scaler["spec"].get("metrics") or [_DEFAULT_METRIC]:
+        source = metric.get("resource") or metric.get("containerResource") or {}
+        if get(source, ("target", "type")) == "Utilization":
+            yield source["name"], source.get("container")
 
 
 @rule(
@@ -157,7 +210,7 @@ def budgets(rendering: Rendering) -> Iterator[Problem]:
             if owner != title(budget):
                 reason = f"{title(pod.manifest)} has {owner} already: Kubernetes evicts no pod that has two budgets"
                 yield rendering.problem(budget, ("spec", "selector"), reason, "let one of them select other pods")
-            replicas = _replicas(rendering, pod.manifest)
+            replicas = fewest_pods(pod.manifest, rendering.objects)
             for field in budget["spec"].keys() & {"minAvailable", "maxUnavailable"}:
                 pods = share(budget["spec"][field], replicas, up=True)
                 if pods is not None and (pods >= replicas if field == "minAvailable" else pods == 0):
@@ -167,10 +220,3 @@ def budgets(rendering: Rendering) -> Iterator[Problem]:
                         f"{title(budget)} lets none of {title(pod.manifest)} go ({replicas} replicas): no drain ends",
                         "allow one with maxUnavailable: 1",
                     )
-
-
-def _replicas(rendering: Rendering, workload: Manifest) -> int:
-    for scaler in rendering.of_kind("HorizontalPodAutoscaler"):
-        if get(scaler, ("spec", "scaleTargetRef", "name")) == workload["metadata"]["name"]:
-            return int(scaler["spec"].get("minReplicas", 1))
-    return int(workload["spec"].get("replicas", 1))
