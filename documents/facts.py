@@ -70,17 +70,17 @@ def _of_environment(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
     for namespace in of_kind(manifests, "Namespace"):
         yield "namespace", namespace["metadata"]["name"]
     for deployment in of_kind(manifests, "Deployment"):
-        yield from _of_deployment(deployment)
+        yield from _of_deployment(deployment, manifests)
     for service in of_kind(manifests, "Service"):
         name = service["metadata"]["name"].removeprefix(PREFIX)
         yield f"{name}.exposure", compare.exposure(service)
         yield f"{name}.service-port", ", ".join(str(port["port"]) for port in service["spec"]["ports"])
 
 
-def _of_deployment(deployment: Manifest) -> Iterator[tuple[str, str]]:
+def _of_deployment(deployment: Manifest, manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
     container, spec = container_of(deployment), deployment["spec"]
     name = deployment["metadata"]["name"].removeprefix(PREFIX)
-    yield f"{name}.replicas", str(spec.get("replicas", 1))
+    yield f"{name}.replicas", compare.replicas(deployment, manifests)
     for port in container.get("ports", []):
         yield f"{name}.port.{port['name']}", str(port["containerPort"])
     for key, amounts in container["resources"].items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
-from tools.manifests import Manifest, entries, pods_of, title, type_of
+from tools.manifests import Manifest, autoscalers_of, entries, fewest_pods, pods_of, title, type_of
 from tools.render import render
 from tools.repository import OVERLAYS, environments
 from tools.terminal import add_json_option, paint, print_json
@@ -30,7 +30,7 @@ def facts(manifests: list[Manifest], pins: bool) -> Iterator[tuple[str, str]]:
             case "Namespace":
                 yield "namespace", name
             case "Deployment":
-                yield f"{name}: replicas", str(manifest["spec"].get("replicas", 1))
+                yield f"{name}: replicas", replicas(manifest, manifests)
             case "Service":
                 yield f"{name}: exposure", exposure(manifest)
             case "ConfigMap":
@@ -44,6 +44,13 @@ def _images(manifest: Manifest, pins: bool) -> Iterator[tuple[str, str]]:
     for container in containers:
         name = manifest["metadata"]["name"] + (f", {container['name']}" if len(containers) > 1 else "")
         yield f"{name}: image", container["image"] if pins else name_of(container["image"])
+
+
+def replicas(workload: Manifest, manifests: list[Manifest]) -> str:
+    """Return how many pods a workload has, or the bounds that its autoscaler keeps."""
+    scaler = next(iter(autoscalers_of(workload, manifests)), None)
+    fewest = fewest_pods(workload, manifests)
+    return f"{fewest}–{scaler['spec']['maxReplicas']}" if scaler else str(fewest)
 
 
 def exposure(service: Manifest) -> str:

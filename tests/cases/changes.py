@@ -26,6 +26,7 @@ NAMESPACE = namespace(BY_HAND)
 OTHER_NAMESPACE = f"{NAMESPACE}-renamed"
 VERSIONS = {"Deployment": "apps/v1", "Job": "batch/v1", "NetworkPolicy": "networking.k8s.io/v1"}
 VERSIONS["PodDisruptionBudget"] = "policy/v1"
+VERSIONS["HorizontalPodAutoscaler"] = "autoscaling/v2"
 
 
 class Overlay:
@@ -128,6 +129,21 @@ def scaling(name: str, count: int) -> Edit:
     return lambda overlay: overlay.change(change)
 
 
+def leaving_to_the_autoscaler(overlay: Overlay) -> None:
+    """As the component does it."""
+    overlay.change(
+        lambda kustomization: kustomization.update(
+            replicas=[item for item in kustomization["replicas"] if item["name"] != API]
+        )
+    )
+    merging("Deployment", API, metadata={"annotations": {"replicas": "autoscaler"}})(overlay)
+
+
+def taking_from_the_autoscaler(overlay: Overlay) -> None:
+    merging("Deployment", API, metadata={"annotations": {"replicas": None}})(overlay)
+    scaling(API, 3)(overlay)
+
+
 def another_image(overlay: Overlay) -> None:
     """The same image by its other name, so that the new pods run."""
     name, _, tag = overlay.images[API].rpartition(":")
@@ -207,6 +223,16 @@ EXTRAS: list[Manifest] = [
         },
     },
 ]
+AUTOSCALER: Manifest = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "extra"},
+    "spec": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": API},
+        "minReplicas": 1,
+        "maxReplicas": 2,
+    },
+}
 DEFAULTS = {
     "imagePullPolicy": "IfNotPresent",
     "terminationMessagePolicy": "File",
@@ -373,6 +399,28 @@ ROUNDS: list[list[Case]] = [
                 without_components,
                 removing("Job", "extra"),
             ),
+        )
+    ],
+    [Case("replicas before an autoscaler", [API_PODS], scaling(API, 2))],
+    [
+        Case(
+            "number left to an autoscaler",
+            [API_PODS, "HorizontalPodAutoscaler extra"],
+            all_of(adding(AUTOSCALER), leaving_to_the_autoscaler),
+        )
+    ],
+    [
+        Case(
+            "bounds of an autoscaler",
+            ["HorizontalPodAutoscaler extra"],
+            setting("HorizontalPodAutoscaler", "extra", "/spec/maxReplicas", 3),
+        )
+    ],
+    [
+        Case(
+            "number taken from an autoscaler",
+            [API_PODS, "HorizontalPodAutoscaler extra"],
+            all_of(removing("HorizontalPodAutoscaler", "extra"), taking_from_the_autoscaler),
         )
     ],
     [

@@ -199,7 +199,7 @@ def trial(by_hand: Release, images: dict[str, str], tmp_path_factory: pytest.Tem
     yield Trial(by_hand, Overlay(tmp_path_factory.mktemp("diff"), images))
     kubectl = by_hand.cluster.kubectl
     by_hand.cluster.remove(OTHER_NAMESPACE)
-    kubectl("delete", "networkpolicies,poddisruptionbudgets", "--all", "-n", by_hand.namespace)
+    kubectl("delete", "networkpolicies,poddisruptionbudgets,horizontalpodautoscalers", "--all", "-n", by_hand.namespace)
     kubectl("delete", "-f", "-", "-n", by_hand.namespace, "--ignore-not-found", stdin=yaml.safe_dump_all(EXTRAS))
     kubectl("apply", "-k", OVERLAYS / by_hand.name)
 

@@ -51,7 +51,7 @@ def consequences(situation: Situation) -> list[Consequence]:
 def _of(change: Change, situation: Situation) -> list[Consequence]:
     found = [*_by_object(change, situation)]
     if not any(one.rule == MADE_ANEW for one in found):
-        found += [*_by_server(change, situation), *_by_field(change)]
+        found += [*_by_server(change, situation), *_by_field(change, situation)]
     # What is refused does not happen: nothing else follows from it.
     return [one for one in found if one.effect is Effect.REFUSED] or found
 
@@ -87,23 +87,23 @@ def _deletion(change: Change, situation: Situation) -> str:
     return f"kubectl{namespace} delete {goes['kind'].lower()} {goes['metadata']['name']}"
 
 
-def _by_field(change: Change) -> Iterator[Consequence]:
+def _by_field(change: Change, situation: Situation) -> Iterator[Consequence]:
     fields: dict[str, list[Field]] = {}
     rules = {rule.name: rule for rule in FIELD_RULES}
     for found in change.fields:
         rule = next(rule for rule in FIELD_RULES if rule.fits(change, found))
         fields.setdefault(rule.name, []).append(found)
     for name, matched in fields.items():
-        yield _consequence(rules[name], change, matched)
+        yield _consequence(rules[name], change, matched, situation)
 
 
-def _consequence(rule: FieldRule, change: Change, fields: Sequence[Field]) -> Consequence:
+def _consequence(rule: FieldRule, change: Change, fields: Sequence[Field], situation: Situation) -> Consequence:
     before, after = fields[0].before, fields[0].after
     if rule.effect is Effect.SCALES:
         before, after = count(before), count(after)
     text, seconds = rule.says.format(before=shown(before), after=shown(after)), 0
     if rule.effect is Effect.RESTARTS and change.identity.kind == "Deployment" and change.after:
-        how = rollout(change.after)
+        how = rollout(change.after, situation.after)
         text, seconds = f"{how}; at least {how.seconds} s ({_reason(fields)})", how.seconds
     return Consequence(rule.name, rule.effect, str(change.identity), text, rule.advice, seconds)
 

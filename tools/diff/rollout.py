@@ -1,9 +1,10 @@
 """How a Deployment replaces its pods, by its manifest's own numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from tools.manifests import Manifest, get, share
+from tools.manifests import Manifest, fewest_pods, get, share
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ class Rollout:
         return f"{pods}{at_once}: old ones leave before new ones are ready, and {left} serve meanwhile"
 
 
-def rollout(deployment: Manifest) -> Rollout:
-    """Return how a Deployment replaces its pods."""
+def rollout(deployment: Manifest, beside: Sequence[Manifest] = ()) -> Rollout:
+    """Return how a Deployment replaces its pods; what is beside it may have an autoscaler, which leaves so many."""
     spec = deployment["spec"]
-    pods, strategy = spec.get("replicas", 1), spec.get("strategy") or {}
+    pods, strategy = fewest_pods(deployment, beside), spec.get("strategy") or {}
     rolling = strategy.get("rollingUpdate") or {}
     surge = share(rolling.get("maxSurge", "25%"), pods, up=True) or 0
     unavailable = share(rolling.get("maxUnavailable", "25%"), pods, up=False) or 0

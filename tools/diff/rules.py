@@ -84,6 +84,10 @@ def _has_no_pods(change: Change, _field: Field) -> bool:
     return _spec(change.before).get("replicas") == 0
 
 
+def _autoscaled(manifest: Manifest | None) -> bool:
+    return _annotation(manifest, "replicas") == "autoscaler"
+
+
 def _shrinks(_change: Change, found: Field) -> bool:
     return count(found.after) < count(found.before)
 
@@ -199,6 +203,24 @@ FIELD_RULES = (
     ),
     FieldRule("pods", "Deployment", "spec.template", Effect.RESTARTS, "its pods change"),
     FieldRule(
+        "number left to an autoscaler",
+        "Deployment",
+        "spec.replicas",
+        Effect.SCALES,
+        "from {before} to {after} until its autoscaler looks, some seconds later, and then as many as that says",
+        "to lose none meanwhile, hand the number over first: docs/runbooks/mettre-a-l-echelle.md",
+        when=lambda change, _field: _autoscaled(change.after),
+    ),
+    FieldRule(
+        "number taken from an autoscaler",
+        "Deployment",
+        "spec.replicas",
+        Effect.SCALES,
+        "to {after} at once, however many its autoscaler has made of it",
+        "under load, ask for as many as there are: kubectl get deployments",
+        when=lambda change, _field: _autoscaled(change.before),
+    ),
+    FieldRule(
         "fewer pods",
         "Deployment",
         "spec.replicas",
@@ -226,6 +248,13 @@ FIELD_RULES = (
         "spec",
         Effect.STAYS,
         "in force within seconds for every pod that it selects",
+    ),
+    FieldRule(
+        "bounds of an autoscaler",
+        "HorizontalPodAutoscaler",
+        "spec",
+        Effect.STAYS,
+        "it counts when the autoscaler looks next, some seconds later",
     ),
     FieldRule("drains", "PodDisruptionBudget", "spec", Effect.STAYS, "it counts at the next drain of a node"),
     FieldRule(
@@ -328,14 +357,14 @@ def _hook(change: Change, situation: Situation) -> str:
     return "a hook: Argo CD deletes it and makes it anew at each sync"
 
 
-def _created(change: Change, _situation: Situation) -> str:
+def _created(change: Change, situation: Situation) -> str:
     if change.renamed and change.after:
         return f"as {change.after['metadata']['name']}"
     if change.kind != "added" or not change.after:
         return ""
     if change.after["kind"] != "Deployment":
         return "new"
-    found = rollout(change.after)
+    found = rollout(change.after, situation.after)
     return f"new, with {found.pods} pod{'s' * (found.pods != 1)}, in service after {found.ready_seconds} s at least"
 
 
