@@ -53,8 +53,10 @@ def _render_once() -> Iterator[None]:
     def remembered(overlay: Path) -> tuple[str, str]:
         deploy = overlay.parent.parent
         content = hashlib.sha256(overlay.name.encode())
+        # Of other overlays they take the images, and nothing else.
+        others = [one for one in overlay.parent.iterdir() if one != overlay]
         for file in sorted(deploy.rglob("*.*")):
-            if file.is_file() and (overlay in file.parents or overlay.parent not in file.parents):
+            if file.is_file() and (file.parent.name == "images" or not set(others) & set(file.parents)):
                 content.update(f"{file.relative_to(deploy)}\0".encode() + file.read_bytes())
         if content.digest() not in rendered:
             rendered[content.digest()] = build(overlay)
