@@ -1,5 +1,6 @@
 """What tools/dryrun says, without a cluster; tests/cluster/test_agreement.py compares it with an API server."""
 
+import json
 import re
 from copy import deepcopy
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from tools.dryrun import Answer, Finding, Request, ask, path_of, program
+from tools.dryrun.define import DEFINITIONS
 from tools.dryrun.program import HOW, PROGRAM, NotBuiltError, running
 from tools.manifests import Manifest, get
 
@@ -164,11 +166,27 @@ def test_a_warning_refuses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "kind"), [("example.org/v1", "Deployment"), ("gateway.networking.k8s.io/v1", "Gateway")]
+    ("version", "kind"), [("example.org/v1", "Deployment"), ("gateway.networking.k8s.io/v1", "GRPCRoute")]
 )
 def test_a_kind_that_a_definition_may_bring_is_unknown(version: str, kind: str) -> None:
     said = answer(DEPLOYMENT | {"apiVersion": version, "kind": kind})
     assert (said.known, said.findings) == (False, ())
+
+
+def test_a_definition_of_the_cluster_replaces_the_one_kept_here() -> None:
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "a", "namespace": "b"},
+        "spec": {"hostnames": ["of_no_host"]},
+    }
+    definition = json.loads((DEFINITIONS / "httproutes.gateway.networking.k8s.io.json").read_text())
+    definition["spec"]["versions"][0]["schema"] = {
+        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    }
+    ((refused,), (accepted,)) = ask([Request([route]), Request([route], [definition])]).answers
+    assert [one.field for one in refused.refusals] == ["spec.hostnames[0]"]
+    assert accepted.refusals == []
 
 
 @pytest.mark.parametrize(

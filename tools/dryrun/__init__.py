@@ -1,13 +1,15 @@
 """What a Kubernetes API server would say of manifests, by its own code and without a server: the Go program here."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tools.dryrun.program import PROGRAM, running
-from tools.manifests import FieldPath, Manifest
+from tools.manifests import FieldPath, Manifest, group_of
 
 # By what the API server finds what is wrong with an object itself.
 OF_THE_OBJECT = ("decoding", "validation")
@@ -101,8 +103,23 @@ def ask(requests: Sequence[Request], program: Path = PROGRAM) -> Said:
         RuntimeError: if it fails.
     """
     process = running(program)
-    said = [process.answer({"objects": list(one.objects), "present": list(one.present)}) for one in requests]
+    said = [
+        process.answer({"objects": list(one.objects), "present": [*_definitions_for(one.objects), *one.present]})
+        for one in requests
+    ]
     return Said(process.kubernetes, [[_answer(one) for one in answers] for answers in said])
+
+
+def _definitions_for(objects: Iterable[Manifest]) -> list[Manifest]:
+    """Return the definitions that are kept here of the objects' kinds; those of the cluster itself come before them."""
+    kinds = {(group_of(one), one.get("kind")) for one in objects}
+    return [one for one in _definitions() if (one["spec"]["group"], one["spec"]["names"]["kind"]) in kinds]
+
+
+@cache
+def _definitions() -> list[Manifest]:
+    files = sorted(Path(__file__).with_name("definitions").glob("*.json"))
+    return [json.loads(file.read_text()) for file in files]
 
 
 def _answer(said: dict[str, Any]) -> Answer:
