@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tools.images import name_of
-from tools.manifests import Manifest, autoscalers_of, entries, fewest_pods, pods_of, title, type_of
+from tools.manifests import Manifest, autoscalers_of, entries, fewest_pods, listeners_of, pods_of, title, type_of
 from tools.render import render
 from tools.repository import OVERLAYS, environments
 from tools.terminal import add_json_option, paint, print_json
@@ -33,6 +33,9 @@ def facts(manifests: list[Manifest], pins: bool) -> Iterator[tuple[str, str]]:
                 yield f"{name}: replicas", replicas(manifest, manifests)
             case "Service":
                 yield f"{name}: exposure", exposure(manifest)
+            case "Gateway":
+                hosts = dict.fromkeys(str(listener.get("hostname", "*")) for _, listener in listeners_of(manifest))
+                yield f"{name}: gateway", ", ".join([manifest["spec"]["gatewayClassName"], *hosts])
             case "ConfigMap":
                 yield from _values(manifest)
         yield from _images(manifest, pins)

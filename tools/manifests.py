@@ -152,6 +152,23 @@ def type_of(service: Manifest) -> str:
     return str(service["spec"].get("type") or "ClusterIP")
 
 
+# --- the Gateway API
+
+
+def listeners_of(gateway: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
+    """Give the listeners of a Gateway, each with its path."""
+    for index, one in enumerate(get(gateway, ("spec", "listeners")) or []):
+        yield ("spec", "listeners", index), one
+
+
+def backends_of(route: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
+    """Give the Services of its own namespace to which an HTTPRoute leads, each reference with its path."""
+    for index, one in enumerate(get(route, ("spec", "rules")) or []):
+        for number, backend in enumerate(one.get("backendRefs") or []):
+            if backend.get("kind", "Service") == "Service" and not backend.get("namespace"):
+                yield ("spec", "rules", index, "backendRefs", number), backend
+
+
 # --- pods
 
 

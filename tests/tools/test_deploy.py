@@ -263,6 +263,14 @@ def route(service: str = SERVICE["metadata"]["name"]) -> Manifest:
     return {"kind": "HTTPRoute", "metadata": {"name": "front"}, "spec": spec}
 
 
+def behind(gateway: str, **hosts: list[str]) -> list[Manifest]:
+    """Return a Gateway with TLS at https and without at http, and the front's route behind the former."""
+    listeners = [{"name": name, "protocol": name.upper(), "hostname": "gate.example.org"} for name in ("http", "https")]
+    front = route()
+    front["spec"] |= {"parentRefs": [{"name": gateway, "sectionName": "https"}], "hostnames": [], **hosts}
+    return [{"kind": "Gateway", "metadata": {"name": "gate"}, "spec": {"listeners": listeners}}, front]
+
+
 def on_the_cluster(spec: Mapping[str, Any], **address: str) -> tuple[int, str]:
     """Return what kubectl says of the front's Service."""
     return 0, json.dumps({"spec": spec, "status": {"loadBalancer": {"ingress": [address]} if address else {}}})
@@ -291,6 +299,17 @@ WAYS: dict[str, tuple[list[Manifest], tuple[int, str], str]] = {
     "ingress-any-host": (exposed(INNER, ingress({})), NOTHING, ""),
     "ingress-of-something-else": (exposed(INNER, ingress(HOST, service="other")), NOTHING, ""),
     "route": (exposed(INNER, route()), NOTHING, "http://press.example.org/"),
+    "route-with-tls": (exposed(INNER, *behind("gate")), NOTHING, "https://gate.example.org/"),
+    "route-with-tls-and-a-host": (
+        exposed(INNER, *behind("gate", hostnames=["press.example.org"])),
+        NOTHING,
+        "https://press.example.org/",
+    ),
+    "route-of-a-gateway-elsewhere": (
+        exposed(INNER, *behind("platform", hostnames=["press.example.org"])),
+        NOTHING,
+        "http://press.example.org/",
+    ),
     "route-of-something-else": (exposed(INNER, route("other")), NOTHING, ""),
 }
 

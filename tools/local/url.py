@@ -15,7 +15,17 @@ from tools.images import deployment_of
 from tools.local.context import Cluster, current_cluster
 from tools.local.front import FRONT
 from tools.local.run import PORTS
-from tools.manifests import NODE_PORT_TYPES, Manifest, namespace_of, pods_of, selector_of, selects, type_of
+from tools.manifests import (
+    NODE_PORT_TYPES,
+    Manifest,
+    backends_of,
+    listeners_of,
+    namespace_of,
+    pods_of,
+    selector_of,
+    selects,
+    type_of,
+)
 from tools.render import render
 from tools.texts import load_json
 
@@ -82,7 +92,7 @@ def _hosts(manifests: Sequence[Manifest], services: Sequence[Manifest]) -> Itera
         if item["kind"] == "Ingress":
             found = _ingress_urls(item["spec"], names)
         elif item["kind"] == "HTTPRoute":
-            found = _route_urls(item["spec"], names)
+            found = _route_urls(item, names, [one for one in manifests if one["kind"] == "Gateway"])
         yield from (url for url in found if "*" not in url)
 
 
@@ -95,11 +105,27 @@ def _ingress_urls(spec: Mapping[str, Any], names: set[str]) -> Iterator[str]:
                 yield f"{scheme}://{rule['host']}{path.get('path', '').rstrip('/')}/"
 
 
-def _route_urls(spec: Mapping[str, Any], names: set[str]) -> Iterator[str]:
-    # Whether it has a certificate is the Gateway's business, which is the platform's: such a one redirects.
-    backends = {backend["name"] for rule in spec.get("rules", []) for backend in rule.get("backendRefs", [])}
-    if backends & names:
-        yield from (f"http://{host}/" for host in spec.get("hostnames", []))
+def _route_urls(route: Manifest, names: set[str], gateways: Sequence[Manifest]) -> Iterator[str]:
+    """Give the URLs of a route's own hosts or, where it has none, of the listeners that it belongs to."""
+    if not {backend["name"] for _, backend in backends_of(route)} & names:
+        return
+    listeners = list(_listeners(route, gateways))
+    # Whether a Gateway that is not here has a certificate is the platform's business: such a one redirects.
+    scheme = "https" if any(one["protocol"] == "HTTPS" for one in listeners) else "http"
+    hosts = route["spec"].get("hostnames") or [one["hostname"] for one in listeners if "hostname" in one]
+    # No port: what leads to the listener's, a load balancer say, has the one that users know.
+    yield from (f"{scheme}://{host}/" for host in hosts)
+
+
+def _listeners(route: Manifest, gateways: Sequence[Manifest]) -> Iterator[dict[str, Any]]:
+    for parent in route["spec"].get("parentRefs", []):
+        for gateway in gateways:
+            for _, listener in listeners_of(gateway):
+                if gateway["metadata"]["name"] == parent["name"] and parent.get("sectionName") in (
+                    None,
+                    listener["name"],
+                ):
+                    yield listener
 
 
 def _addresses(cluster: Cluster, service: Manifest) -> Iterator[str]:
