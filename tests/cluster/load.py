@@ -65,6 +65,13 @@ class Load:
 
 @contextmanager
 def load(url: str) -> Iterator[Load]:
+    """Send requests to a front by its URL, while the context lasts."""
+    with load_by(lambda: HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)) as seen:
+        yield seen
+
+
+@contextmanager
+def load_by(connect: Callable[[], HTTPConnection]) -> Iterator[Load]:
     """Send requests, half of them each on a connection of its own, while the context lasts.
 
     Open loop: each client keeps its timetable, whatever the answers take, and makes up for what it missed. Nothing is
@@ -72,7 +79,7 @@ def load(url: str) -> Iterator[Load]:
     """
     seen = Load()
     stop = threading.Event()
-    threads = [threading.Thread(target=_client, args=(url, number, seen, stop)) for number in range(CLIENTS)]
+    threads = [threading.Thread(target=_client, args=(connect, number, seen, stop)) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     try:
@@ -83,7 +90,7 @@ def load(url: str) -> Iterator[Load]:
             thread.join()
 
 
-def _client(url: str, number: int, seen: Load, stop: threading.Event) -> None:
+def _client(connect: Callable[[], HTTPConnection], number: int, seen: Load, stop: threading.Event) -> None:
     keeps = bool(number % 2)
     connection: HTTPConnection | None = None
     due = time.monotonic() + PERIOD_SECONDS * number / CLIENTS
@@ -91,7 +98,7 @@ def _client(url: str, number: int, seen: Load, stop: threading.Event) -> None:
         if stop.wait(max(0.0, due - time.monotonic())):
             break
         used = connection is not None and connection.sock is not None
-        connection = connection or HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_SECONDS)
+        connection = connection or connect()
         outcome = _send(connection, method, path, keeps)
         request = f"{method} {path} {'kept' if used else 'fresh'}"
         seen.answers.append(Answer(due, time.monotonic(), request, outcome, outcome == str(EXPECTED[method])))

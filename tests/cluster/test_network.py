@@ -15,7 +15,18 @@ import yaml
 from tests.support.cluster import IMAGE, Cluster, Measure, Release, running, smoke_test
 from tests.support.product import FOLLOWED, PREFIX
 from tests.support.waiting import eventually
-from tools.network.flows import FLOWS, OUTSIDE, Flows, deployed, disagreements, load, loose_edges, node_ports
+from tools.network.flows import (
+    ELSEWHERE,
+    FLOWS,
+    OUTSIDE,
+    Flows,
+    deployed,
+    disagreements,
+    group,
+    load,
+    loose_edges,
+    node_ports,
+)
 from tools.network.policy import End
 from tools.repository import environments
 
@@ -113,7 +124,7 @@ class Client:
         return errors
 
 
-def _pod(name: str, end: End) -> Pod:
+def pod_of(name: str, end: End) -> Pod:
     ports = [{"name": key, "containerPort": port.number, "protocol": port.protocol} for key, port in end.ports.items()]
     return {
         "apiVersion": "v1",
@@ -183,7 +194,7 @@ def pods(
     for release in (followed, by_hand):
         cluster.wait_for_rollout(release.namespace)
     ends = {name: end for name, end in flows.ends.items() if end.namespace and name != DNS}
-    made = {name: _pod(name, end) for name, end in ends.items() if NAME not in end.labels}
+    made = {name: pod_of(name, end) for name, end in ends.items() if group(name) == ELSEWHERE or NAME not in end.labels}
     smoke = ["python3", "-c", LISTEN, str(flows.targets[f"{FOLLOWED}/smoke:any"].number)]
     with (
         namespaces(cluster, {end.namespace for end in ends.values()} - {scratch}),

@@ -202,6 +202,18 @@ def test_a_component_with_an_ingress(clone: Path) -> None:
     assert failing(clone, *MANIFESTS, *tools, *PAGES) == []
 
 
+def test_an_environment_behind_a_gateway_and_another_like_it(clone: Path) -> None:
+    *_, told = [run(step, clone) for step in steps("take-the-gateway")]
+    assert "nothing to correct" in told
+    told = run(f"python -m tools new-environment essai --from {FOLLOWED} --no-argocd", clone)
+    assert "nothing to correct" in told
+    hosts = [(overlay(clone, name) / "gateway.yaml").read_text().count(f": {name}.") for name in (FOLLOWED, "essai")]
+    assert hosts == [2, 2]
+    commit(clone)
+    tools = [f"tests/tools/test_{name}.py" for name in ("compare", "deploy")]
+    assert failing(clone, *MANIFESTS, *tools, *PAGES) == []
+
+
 def reworded(page: str) -> str:
     """Return a page of other headings and of which every second sentence has its words in another order."""
     parts = re.split(r"(?ms)(^```.*?^```\n|^<!-- begin .*?^<!-- end .*?-->\n|^\|.*?\n(?!\|)|^<!--.*?-->\n)", page)

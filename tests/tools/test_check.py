@@ -78,16 +78,21 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def changed(root: Path) -> Callable[[Path], Path]:
     """A function that does a case's change to a copy of what `check` reads."""
+    # The application has a word of its own.
+    (root / "src").symlink_to(REPOSITORY / "src")
 
     def change(directory: Path) -> Path:
-        # The application has a word of its own.
-        (root / "src").symlink_to(REPOSITORY / "src")
+        case = case_of(directory)
+        if "after" in case:
+            change(CATALOGUE / case["after"])
         for file in directory.rglob("*"):
             if file.is_file() and file.name != CASE:
                 target = root / file.relative_to(directory)
                 target.parent.mkdir(exist_ok=True)
                 shutil.copy(file, target)
-        for edit in case_of(directory).get("edits", []):
+        for name in case.get("removed", []):
+            (root / name).unlink()
+        for edit in case.get("edits", []):
             file = root / edit["file"]
             text = file.read_text()
             assert text.count(edit["old"]) == 1, f"{edit['old']!r} must stand once in {edit['file']}"
@@ -226,7 +231,7 @@ def test_a_rule_is_explained_by_a_case_that_it_finds(name: str, capsys: pytest.C
         assert " ".join(text.split()) in said
     assert shown.edits
     for edit in shown.edits:
-        files = [root / edit["file"] for root in (REPOSITORY, *BROKEN.glob(f"{name}/*"))]
+        files = [root / edit["file"] for root in (REPOSITORY, *BROKEN.glob(f"{name}/*"), *CATALOGUE.glob("sound/*"))]
         assert any(edit["old"] in file.read_text() for file in files if file.is_file())
         assert all(" ".join(edit[key].split()) in said for key in ("old", "new"))
 

@@ -16,6 +16,7 @@ from tools.check import (  # noqa: F401 - their rules register themselves
     argocd,
     environments,
     flows,
+    gateway,
     kustomizations,
     names,
     secrets,

@@ -155,22 +155,20 @@ def project(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     argocd = [one.data for kind in ("Application", "AppProject") for one in tree.argocd(kind)]
     for rendering in renderings:
         if found := project_of(argocd, f"deploy/overlays/{rendering.environment}"):
-            yield from _not_allowed(rendering, found)
+            yield from _not_allowed(rendering, tree.taken(rendering), found)
 
 
-def _not_allowed(rendering: Rendering, project: Project) -> Iterator[Problem]:
-    for manifest in rendering.objects:
+def _not_allowed(rendering: Rendering, objects: list[Manifest], project: Project) -> Iterator[Problem]:
+    for manifest in objects:
         if not project.permits_kind(manifest):
             scope, path = ("namespace", ("kind",)) if namespace_of(manifest) else ("cluster", ("metadata", "name"))
             allowed = [str(one.get("name")) for one in project.manifest["spec"].get(f"{scope}ResourceWhitelist") or []]
-            group = group_of(manifest) or '""'
             yield rendering.problem(
                 manifest,
                 path,
                 f"Argo CD's project does not allow {title(manifest)} of group '{group_of(manifest)}', and refuses the"
                 " whole sync",
-                f"add '- {{group: {group}, kind: {manifest['kind']}}}' to {scope}ResourceWhitelist of"
-                " argocd/project.yaml, or leave the object out"
+                f"add '{_entry(manifest)}' to {scope}ResourceWhitelist of argocd/project.yaml, or leave the object out"
                 f"{nearest(manifest['metadata']['name'], allowed)}",
             )
         elif not project.permits(manifest):
@@ -182,6 +180,13 @@ def _not_allowed(rendering: Rendering, project: Project) -> Iterator[Problem]:
                 f"Argo CD's project allows no object in namespace {namespace}",
                 f"name one of its destinations{nearest(namespace, allowed)}",
             )
+
+
+def _entry(manifest: Manifest) -> str:
+    """Return the line of a project's list that allows an object; of the whole cluster, this one alone."""
+    name = "" if namespace_of(manifest) else f", name: {manifest['metadata']['name']}"
+    group = group_of(manifest) or '""'
+    return f"- {{group: {group}, kind: {manifest['kind']}{name}}}"
 
 
 @rule(

@@ -6,7 +6,19 @@ from typing import Any
 
 from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree, nearest
-from tools.manifests import Container, FieldPath, Manifest, Pod, entries, get, port_of, selector_of, selects, title
+from tools.manifests import (
+    Container,
+    FieldPath,
+    Manifest,
+    Pod,
+    backends_of,
+    entries,
+    get,
+    port_of,
+    selector_of,
+    selects,
+    title,
+)
 
 # service.namespace.svc, perhaps with the cluster's domain, perhaps with a port; or a URL whose host is a Service alone.
 # A name is tried from its beginning only: else a long line would take the square of its length.
@@ -21,6 +33,8 @@ _MAKERS: dict[str, FieldPath] = {
     "ExternalSecret": ("spec", "target", "name"),
     "Certificate": ("spec", "secretName"),
 }
+# By which a controller marks the pods that it makes itself: of cert-manager, those that answer a challenge.
+_MADE_PODS = {"acme.cert-manager.io/http01-solver"}
 # What the rules on ports say of themselves.
 _A_NUMBER = "A number is a note: a program may listen on a port that its container does not declare."
 # Kubernetes itself makes it in each namespace.
@@ -44,6 +58,8 @@ def selectors(rendering: Rendering) -> Iterator[Problem]:
     labels = [f"{key}={value}" for pod in pods for key, value in pod.items()]
     for manifest, path, selector in _selectors(rendering):
         if not any(selects(selector, pod) for pod in pods):
+            if _MADE_PODS & ((selector or {}).get("matchLabels") or {}).keys():
+                continue
             if selector is None:
                 reason = f"{title(manifest)} selects no pod: it has no selector"
                 yield rendering.problem(manifest, path, reason, "give it one")
@@ -90,7 +106,7 @@ def _peers(policy: Manifest) -> Iterator[FieldPath]:
     remedy="Send to a port that a container opens, by its name or its number.",
 )
 def service_ports(rendering: Rendering) -> Iterator[Problem]:
-    """A port of a Service that no container of its pods opens."""
+    """A port of a Service that no container of its pods opens, or of a route that its Service does not have."""
     for service in rendering.of_kind("Service"):
         pods = rendering.selected(selector_of(service))
         ports = get(service, ("spec", "ports")) or []
@@ -99,6 +115,17 @@ def service_ports(rendering: Rendering) -> Iterator[Problem]:
             field = "targetPort" if "targetPort" in port else "port"
             if pods and (problem := _unopened(rendering, service, (*path, field), pods, "sends to")):
                 yield problem
+    yield from _ports_of_routes(rendering)
+
+
+def _ports_of_routes(rendering: Rendering) -> Iterator[Problem]:
+    for route in rendering.of_kind("HTTPRoute"):
+        for path, backend in backends_of(route):
+            behind = rendering.find("Service", backend["name"])
+            known = [str(one["port"]) for one in behind["spec"].get("ports") or []] if behind else []
+            if known and str(backend.get("port")) not in known:
+                reason = f"{title(route)} sends to port {backend.get('port')}, which {backend['name']} does not have"
+                yield rendering.problem(route, (*path, "port"), reason, f"take one that it has: {', '.join(known)}")
 
 
 @rule(
@@ -171,7 +198,7 @@ def _unopened(rendering: Rendering, manifest: Manifest, path: FieldPath, pods: l
 )
 def references(rendering: Rendering) -> Iterator[Problem]:
     """The name of an object that is not there."""
-    made = {("Secret", _secret_of(one)) for one in rendering.objects if one["kind"] in _MAKERS} | {_OF_EACH_NAMESPACE}
+    made = {("Secret", name) for name in made_secrets(rendering)} | {_OF_EACH_NAMESPACE}
     for manifest, kind, name, path in _references(rendering):
         if not rendering.find(kind, name) and (kind, name) not in made:
             present = [one["metadata"]["name"] for one in rendering.of_kind(kind)]
@@ -181,6 +208,12 @@ def references(rendering: Rendering) -> Iterator[Problem]:
                 f"{title(manifest)} names the {kind} '{name}', which the overlay does not make",
                 f"make it, or name one that is there{nearest(name, present)}",
             )
+
+
+def made_secrets(rendering: Rendering) -> set[str]:
+    """Return the names of the Secrets that the overlay makes, or that it has a controller make."""
+    own = {one["metadata"]["name"] for one in rendering.of_kind("Secret")}
+    return own | {_secret_of(one) for one in rendering.objects if one["kind"] in _MAKERS}
 
 
 def _secret_of(maker: Manifest) -> str:
@@ -199,6 +232,17 @@ def _references(rendering: Rendering) -> Iterator[tuple[Manifest, str, str, Fiel
     for ingress in rendering.of_kind("Ingress"):
         for path, backend in _backends(ingress):
             yield ingress, "Service", backend["name"], (*path, "name")
+    yield from _references_of_routes(rendering)
+
+
+def _references_of_routes(rendering: Rendering) -> Iterator[tuple[Manifest, str, str, FieldPath]]:
+    for route in rendering.of_kind("HTTPRoute"):
+        for path, backend in backends_of(route):
+            yield route, "Service", backend["name"], (*path, "name")
+        for index, parent in enumerate(get(route, ("spec", "parentRefs")) or []):
+            # That of another namespace is the platform's.
+            if parent.get("kind", "Gateway") == "Gateway" and not parent.get("namespace"):
+                yield route, "Gateway", parent["name"], ("spec", "parentRefs", index, "name")
 
 
 def _backends(ingress: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:

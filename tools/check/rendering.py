@@ -215,20 +215,33 @@ class Tree:
         """
         return [self._deployed(overlay, renderings) for overlay in self.overlays]
 
-    def _deployed(self, overlay: Path, renderings: Sequence[Rendering]) -> Rendering:
-        named = {
+    def named_components(self, environment: str) -> set[Path]:
+        """Return the components that Applications of Argo CD add to an environment."""
+        overlay = self.deploy / "overlays" / environment
+        return {
             (overlay / str(component)).resolve()
-            for application in self.applications(overlay.name)
+            for application in self.applications(environment)
             for component in get(application, ("spec", "source", "kustomize", "components")) or []
         }
+
+    def taken(self, rendering: Rendering) -> list[Manifest]:
+        """Return the objects of a rendering without what only components bring that nobody takes."""
+        unused = set(rendering.added) - self.named_components(rendering.environment)
+        files = [(one, rendering.sources.file_of(one)) for one in rendering.objects] if unused else []
+        left_out = [one for one, file in files if file and unused & set(file.parents)]
+        return [one for one in rendering.objects if one not in left_out]
+
+    def _deployed(self, overlay: Path, renderings: Sequence[Rendering]) -> Rendering:
+        named = self.named_components(overlay.name)
         added = tuple(one for one in self.missing_components(overlay) if one in named)
         there = (one for one in renderings if (one.environment, one.added) == (overlay.name, added))
         return next(there, None) or self.render(overlay, added)
 
     def missing_components(self, overlay: Path) -> list[Path]:
-        """Return the components that an overlay does not have."""
+        """Return the components that an overlay does not have: first those that others may patch."""
         present = {one.directory for one in chain(overlay)}
-        return [directory for directory in _kustomized(self.deploy, "components") if directory not in present]
+        missing = [directory for directory in _kustomized(self.deploy, "components") if directory not in present]
+        return sorted(missing, key=lambda directory: any(one.patches for one in chain(directory)))
 
     def render(self, overlay: Path, added: Sequence[Path] = (), without: Entry | None = None) -> Rendering:
         """Return what Kustomize makes of an overlay.

@@ -256,6 +256,28 @@ FIELD_RULES = (
         Effect.STAYS,
         "it counts when the autoscaler looks next, some seconds later",
     ),
+    FieldRule(
+        "another gateway",
+        "Gateway",
+        "spec.gatewayClassName",
+        Effect.STAYS,
+        "{after} takes over from {before}, at another address: until the name leads there, nobody gets an answer",
+        "set the name's time to live low before, and its address after",
+    ),
+    FieldRule(
+        "issuer",
+        "Gateway",
+        "metadata.annotations.cert-manager.io/*",
+        Effect.STAYS,
+        "cert-manager asks {after} for a certificate; the one that is there serves until then",
+    ),
+    FieldRule(
+        "way in",
+        "Gateway HTTPRoute",
+        "spec",
+        Effect.STAYS,
+        "the gateway follows within seconds, for new requests; no pod restarts",
+    ),
     FieldRule("drains", "PodDisruptionBudget", "spec", Effect.STAYS, "it counts at the next drain of a node"),
     FieldRule(
         "Pod Security",
