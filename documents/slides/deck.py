@@ -12,6 +12,7 @@ from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
 from pptx.oxml.ns import qn
 from pptx.shapes.picture import Picture
 from pptx.slide import Slide
+from pptx.text.text import Font
 from pptx.util import Cm, Pt
 
 from documents.slides.design import ACCENT, BODY, FONT, GREY, HEIGHT, INK, SMALL, TITLE, WHITE, WIDTH
@@ -154,7 +155,8 @@ def _footer(slide: Slide, words: str) -> None:
         else:
             paragraph.alignment = PP_ALIGN.RIGHT
             for properties in own._element.iter(qn("a:rPr")):
-                properties.set("sz", str(int(SMALL.pt * 100)))
+                font = Font(properties)
+                font.size, font.color.rgb = SMALL, GREY
 
 
 def _set_language(deck: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import ImageFont
 from pptx.enum.shapes import MSO_SHAPE_TYPE
 from pptx.oxml.ns import qn
+from pptx.text.text import _Run
 from pptx.util import Pt
 
 LEAST = Pt(18)
@@ -80,19 +81,18 @@ def frames(shape: Any) -> Iterator[tuple[Any, int, int, Any]]:
 
 
 def runs(deck: Any) -> Iterator[tuple[str, Any, Any, Any]]:
+    """Give the pieces of text; the number of a slide is a field, which python-pptx does not count among them."""
     for number, slide, shape in shapes(deck):
         for frame, _, _, holder in frames(shape):
             for paragraph in frame.paragraphs:
-                for run in paragraph.runs:
+                for element in paragraph._p.iterchildren(qn("a:r"), qn("a:fld")):
+                    run = _Run(element, paragraph)
                     yield f"{place(number, shape)}: {run.text}", slide, holder, run
 
 
 def small(deck: Any) -> list[str]:
     found = [where for where, _, _, run in runs(deck) if run.font.size is None or run.font.size < LEAST]
     for number, _, shape in shapes(deck):
-        for properties in shape._element.iter(qn("a:rPr")):
-            if properties.getparent().tag == qn("a:fld") and int(properties.get("sz", 0)) < LEAST.pt * 100:
-                found.append(f"{place(number, shape)}: its number")
         if shape.has_chart:
             sizes = [int(each.get("sz")) for each in shape.chart._chartSpace.iter() if each.get("sz")]
             found += [place(number, shape)] if not sizes or min(sizes) < LEAST.pt * 100 else []
