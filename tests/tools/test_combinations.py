@@ -1,0 +1,98 @@
+"""Every set of components that makes sense renders, and `make check` has nothing against it; another is refused."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import pytest
+import yaml
+
+import tools.check  # noqa: F401 - it has the rules register themselves
+from tests.support.product import BY_HAND, FRONT, path
+from tools.check.apiserver import judge
+from tools.check.catalogue import RULES, Scope, of
+from tools.check.rendering import Problem, Rendering, Tree, open_tree
+from tools.manifests import NODE_PORT_TYPES, Manifest, type_of
+from tools.render import RenderError
+from tools.repository import OVERLAYS, REPOSITORY
+
+COMPONENTS = OVERLAYS.parent / "components"
+NAMES = sorted(file.parent.name for file in COMPONENTS.glob("*/kustomization.yaml"))
+# Rules on what objects owe each other; between environments there is nothing to ask here.
+BETWEEN_OBJECTS = ("certificate", "gateway", "host", "way-in")
+# What each is nothing without.
+NEEDS = {"gateway": {"network-policy"}, "acme-http01": {"gateway", "network-policy"}}
+GATEWAY = """- {op: replace, path: /spec/gatewayClassName, value: any}
+- {op: replace, path: /spec/listeners/0/hostname, value: any.example}
+- {op: replace, path: /spec/listeners/1/hostname, value: any.example}
+- {op: replace, path: /metadata/annotations/cert-manager.io~1cluster-issuer, value: any}
+"""
+
+
+def makes_sense(taken: Sequence[str]) -> bool:
+    return all(NEEDS.get(one, set()) <= set(taken) for one in taken)
+
+
+SETS = [taken for number in range(len(NAMES) + 1) for taken in combinations(NAMES, number)]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
+    """A copy of the manifests, whose overlays a test may change."""
+    root = tmp_path_factory.mktemp("combinations")
+    for name in ("deploy", "argocd"):
+        shutil.copytree(REPOSITORY / name, root / name)
+    with open_tree(root) as found:
+        yield found
+
+
+def taking(tree: Tree, taken: Sequence[str]) -> Rendering:
+    """Return an environment with components, and with what they ask of its overlay.
+
+    Raises:
+        RenderError: if Kustomize refuses that.
+    """
+    own = OVERLAYS / BY_HAND
+    kustomization = yaml.safe_load((own / "kustomization.yaml").read_text())
+    order = [one.name for one in tree.missing_components(own) if one.name in taken]
+    kustomization["components"] += [f"../../components/{name}" for name in order]
+    overlay = tree.root / path(BY_HAND)
+    if "gateway" in taken:
+        (overlay / "gateway.yaml").write_text(GATEWAY)
+        kustomization["patches"] = [{"path": "gateway.yaml", "target": {"kind": "Gateway"}}]
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return tree.render(overlay)
+
+
+def problems(tree: Tree, rendering: Rendering) -> Iterator[Problem]:
+    (answers,) = judge(tree, [rendering])
+    yield from (found for rule in of(Scope.JUDGED) for found in rule.find(rendering, answers))
+    yield from (found for rule in of(Scope.RENDERING) for found in rule.find(rendering))
+    yield from (found for name in BETWEEN_OBJECTS for found in RULES[name].find(tree, [rendering]))
+
+
+@pytest.mark.parametrize("taken", [one for one in SETS if makes_sense(one)], ids="+".join)
+def test_a_set_of_components_has_nothing_to_correct(tree: Tree, taken: Sequence[str]) -> None:
+    rendering = taking(tree, taken)
+    assert [problem.reason for problem in problems(tree, rendering) if not problem.note] == []
+    (service,) = [one for one in rendering.of_kind("Service") if one["metadata"]["name"] == FRONT]
+    assert (type_of(service) in NODE_PORT_TYPES) == ("gateway" not in taken)
+
+
+@pytest.mark.parametrize("taken", [one for one in SETS if "gateway" in one and not makes_sense(one)], ids="+".join)
+def test_a_gateway_without_network_policies_is_refused(tree: Tree, taken: Sequence[str]) -> None:
+    """Rather than rendered with a front that is open to everybody."""
+    with pytest.raises(RenderError, match=f"NetworkPolicy.*{FRONT}"):
+        taking(tree, taken)
+
+
+def test_the_smoke_test_is_let_in_behind_a_gateway_alone(tree: Tree) -> None:
+    taken = ["network-policy", "smoke-test"]
+    peers = [_peers(taking(tree, one)) for one in (taken, [*taken, "gateway"])]
+    assert [len(one) for one in peers] == [0, 2]
+
+
+def _peers(rendering: Rendering) -> list[Manifest]:
+    """Return whom the front's policy names; nobody where it is open to all."""
+    (policy,) = [one for one in rendering.of_kind("NetworkPolicy") if one["metadata"]["name"] == FRONT]
+    return [peer for rule in policy["spec"]["ingress"] for peer in rule.get("from", [])]
