@@ -34,7 +34,7 @@ PROVEN_ELSEWHERE = {
     "pruned": "tests/cluster/gitops/test_loop.py",
     MADE_ANEW: "tests/cluster/gitops/test_loop.py",
     NOT_PERMITTED: "tests/cluster/gitops/test_refusals.py",
-    **dict.fromkeys(("another gateway", "issuer", "way in"), "tests/cluster/test_gateway.py"),
+    **dict.fromkeys(("another gateway", "issuer", "way in"), "tests/cluster/drills/test_gateway.py"),
 }
 # As paths of a clone.
 UNFOLLOWED, SYNCED = map(path, (BY_HAND, FOLLOWED))
