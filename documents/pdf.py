@@ -18,11 +18,13 @@ from documents.figures import last_day
 from documents.stamp import keyword, keywords_of
 from documents.typography import keep_punctuation
 from tools.command import FailedError, ask, one_line, require, run_program
+from tools.local.front import SITE
 from tools.repository import APPLICATION, REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "documentation-technique.md"
 PDF = PAGE.with_suffix(".pdf")
 PRINT = REPOSITORY / "documents" / "print"
+MARK = SITE / "favicon.svg"  # print.css has it on the cover
 DIAGRAMS = REPOSITORY / "documents" / "mermaid"
 MERMAID = REPOSITORY / ".build" / "mermaid" / "node_modules" / ".bin" / "mmdc"
 
@@ -34,7 +36,7 @@ def pictures(page: str) -> list[Path]:
 
 def sources() -> list[Path]:
     """Return what the PDF is made of."""
-    return [PAGE, *sorted(PRINT.iterdir()), DIAGRAMS / "mermaid.json", *pictures(PAGE.read_text())]
+    return [PAGE, *sorted(PRINT.iterdir()), MARK, DIAGRAMS / "mermaid.json", *pictures(PAGE.read_text())]
 
 
 def main() -> None:

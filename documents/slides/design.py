@@ -7,8 +7,8 @@ from pptx.util import Cm, Pt
 
 WIDTH, HEIGHT = Cm(33.87), Cm(19.05)  # 16:9
 FONT, CODE_FONT = "Arial", "Courier New"
-INK, ACCENT, PALE, WHITE = (RGBColor.from_string(code) for code in ("1B2A3A", "0B5394", "E6EEF6", "FFFFFF"))
-GREY = RGBColor.from_string("51606E")
+INK, ACCENT, PALE, WHITE = (RGBColor.from_string(code) for code in ("111827", "0B4A8F", "E5EDF7", "FFFFFF"))
+GREY = RGBColor.from_string("4B5563")
 TITLE, BODY, SMALL = Pt(32), Pt(20), Pt(18)
 
 
