@@ -17,7 +17,7 @@ unexport ENV
 options = $(if $(filter command,$(origin OPTIONS)),$(OPTIONS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
+.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-page bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ drills: ## run operations and faults under traffic on that cluster; RECORD=1 kee
 bench: ## measure the API against FastAPI, and the commands here: [IMAGE_PYTHON=…, with requirements/bench.txt]; RECORD=1 keeps the latter
 	@tools/setup.sh bench
 	@python -m bench.workers $(RECORDED) $(if $(IMAGE_PYTHON),--python "$(IMAGE_PYTHON)")
+
+bench-page: ## have Lighthouse judge the page, on a phone and on a desk
+	@tools/setup.sh bench-page
+	@python -m bench.page
 
 bench-recette: ## find the highest rate that what Argo CD follows, or ENV, holds on the current cluster; RECORD=1 keeps it
 	@tools/setup.sh bench-recette

@@ -72,13 +72,14 @@ install_python() {
   touch "$stamp"
 }
 
-# Chromium draws Mermaid's diagrams: the system's, so none is downloaded.
-install_mermaid() {
-  local lock=documents/mermaid/package-lock.json into=.build/mermaid
+# install_npm FOLDER: the packages that it locks; without their scripts, one of which would download a Chromium: the system's
+# draws diagrams and judges the page.
+install_npm() {
+  local lock=$1/package-lock.json into=.build/${1##*/}
   [ "$into/.installed" -nt "$lock" ] && return
   say "installing the npm packages of $lock"
   mkdir -p "$into"
-  cp documents/mermaid/package*.json "$into"
+  cp "$1"/package*.json "$into"
   npm ci --prefix "$into" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
   touch "$into/.installed"
 }
@@ -125,11 +126,12 @@ case $what in
   docs) apt_install chromium chromium fonts-liberation; apt_install npm nodejs npm
     apt_install pango-view pango1.0-tools fonts-dejavu-core # WeasyPrint needs their libraries
     apt_install soffice libreoffice-impress
-    make_venv; install_python documents; install_mermaid ;;
+    make_venv; install_python documents; install_npm documents/mermaid ;;
   test) unpack_nginx; apt_install chromium chromium fonts-liberation; apt_install hunspell hunspell hunspell-fr; apt_install shellcheck shellcheck
     make_venv; install_python test
     build_go_tool sigs.k8s.io/kustomize/kustomize/v5; build_go_tool github.com/rhysd/actionlint/cmd/actionlint; build_dryrun ;;
   bench-recette) make_venv; install_python run; build_go_tool github.com/tsenart/vegeta/v12 ;;
+  bench-page) unpack_nginx; apt_install chromium chromium; apt_install npm nodejs npm; make_venv; install_python bench; install_npm bench/lighthouse ;;
   bench) unpack_nginx; apt_install wrk wrk; make_venv; install_python bench ;;
   cluster) make_venv; install_python run; build_go_tool sigs.k8s.io/kind ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
