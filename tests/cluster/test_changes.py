@@ -5,7 +5,7 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.support.cluster import Release, overlay_with_banner, press_button
+from tests.support.cluster import Release, overlay_with_banner, press_button, turn_on_live
 from tests.support.product import API, FRONT, PREFIX
 from tests.support.waiting import eventually
 from tools.repository import OVERLAYS
@@ -36,6 +36,7 @@ def _config_maps(release: Release) -> set[str]:
 def test_the_page_explains_an_api_that_is_down_and_recovers(restored: Release, page: Page) -> None:
     release = restored
     press_button(page, release.url)
+    turn_on_live(page)
     release.cluster.kubectl("scale", f"deployment/{API}", "-n", release.namespace, "--replicas=0")
     eventually(
         lambda: not release.cluster.objects("pods", release.namespace, "-l", f"app.kubernetes.io/name={API}"),
@@ -44,12 +45,21 @@ def test_the_page_explains_an_api_that_is_down_and_recovers(restored: Release, p
     )
     page.get_by_role("button", name="Tester l'API").click()
     expect(page.locator("#message")).to_contain_text("L’API est indisponible", timeout=10_000)
+    assert hops(page) == ["passed", "passed", "failed"]
+    expect(page.locator("#bars [data-outcome=failed]").first).to_be_visible()
     answer = requests.get(f"{release.url}/api/", timeout=10)
     assert answer.status_code in {502, 504}
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert requests.get(release.url, timeout=5).ok
     release.cluster.kubectl("scale", f"deployment/{API}", "-n", release.namespace, "--replicas=1")
     expect(page.locator("#answer")).to_contain_text('"service"', timeout=60_000)
+    expect(page.locator("#event")).to_contain_text("L’API répond de nouveau", timeout=10_000)
+    assert hops(page) == ["passed", "passed", "passed"]
+
+
+def hops(page: Page) -> list[str | None]:
+    """Return how the page marks each hop of a request's way, from the browser to the API."""
+    return [item.get_attribute("data-state") for item in page.locator("#chain li").all()]
 
 
 def test_the_front_follows_the_api_s_address(restored: Release) -> None:

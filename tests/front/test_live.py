@@ -233,6 +233,8 @@ def test_the_figures_can_be_copied_for_a_report(page: Page, staged: Front) -> No
     page.evaluate(AT_ONCE, [FORMER, NEWER, "", NEWER])
     turn_on(page)
     pass_seconds(page, 3)
+    live(page).click()
+    pass_seconds(page, 60)
     page.get_by_role("button", name="Copier les chiffres").click()
     expect(page.locator("#copy")).to_have_text("Copié")
     text = page.evaluate("navigator.clipboard.readText()")
@@ -240,6 +242,7 @@ def test_the_figures_can_be_copied_for_a_report(page: Page, staged: Front) -> No
     assert "Envoyées\u202f: 4\n" in text
     assert "Échecs\u202f: 1\n" in text
     assert f"{FORMER} → {NEWER}" in text
+    assert re.search(r"sans réponse\u202f: 2,\d\ss\n", text), "the time in which nobody asked is no gap"
 
 
 def test_the_tab_remembers_the_choice(page: Page, staged: Front) -> None:

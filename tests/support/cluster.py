@@ -160,6 +160,12 @@ def press_button(page: Page, url: str) -> dict[str, Any]:
     return answer
 
 
+def turn_on_live(page: Page) -> None:
+    """Have an open page ask again and again, and wait for the first answer."""
+    page.get_by_role("switch", name="En continu").click()
+    expect(page.locator("#sent")).to_have_text("1")
+
+
 @contextmanager
 def running(cluster: Cluster, manifests: list[dict[str, Any]]) -> Iterator[None]:
     """Objects, of which the pods are ready."""
