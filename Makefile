@@ -17,7 +17,7 @@ unexport ENV
 options = $(if $(filter command,$(origin OPTIONS)),$(OPTIONS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-page bench-recette deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
+.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-page bench-recette bench-growth deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -94,6 +94,10 @@ bench-page: ## have Lighthouse judge the page, on a phone and on a desk
 bench-recette: ## find the highest rate that what Argo CD follows, or ENV, holds on the current cluster; RECORD=1 keeps it
 	@tools/setup.sh bench-recette
 	@python -m bench.recette $(call given,ENV) $(RECORDED)
+
+bench-growth: ## measure there how its API grows from 1 pod to 6; RECORD=1 keeps it
+	@tools/setup.sh bench-recette
+	@python -m bench.growth $(call given,ENV) $(RECORDED)
 
 deploy: ## build the images and bring ENV to the cluster of the current context
 	@tools/setup.sh deploy

@@ -5,11 +5,13 @@ latency. The same search is made for the page, which NGINX answers alone; compar
 generator takes its share of the processors where the node is this machine.
 """
 
+import argparse
 import json
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from documents.figures import add_record_option, record
 from tools.command import FailedError, Parser, RefusedError, ask, overlay, run_program
@@ -54,14 +56,21 @@ class Attack:
         return f"{self.rate} requests/s {held}: {self.requests} sent, {self.failed} failed, p99 {self.p99:.1f} ms"
 
 
+def vegeta(url: str, rate: int, seconds: int, workers: int) -> dict[str, Any]:
+    """Send requests at a rate, or as fast as the workers get answers if it is 0; return vegeta's report."""
+    flags = [f"-rate={rate}", f"-duration={seconds}s", "-timeout=5s"]
+    flags += [f"-max-workers={workers}", f"-connections={workers}"]
+    sent = subprocess.run([VEGETA, "attack", *flags], input=f"GET {url}\n".encode(), capture_output=True, check=True)
+    told = subprocess.run([VEGETA, "report", "-type=json"], input=sent.stdout, capture_output=True, check=True)
+    report: dict[str, Any] = json.loads(told.stdout)
+    return report
+
+
 def attack(url: str, rate: int, seconds: int) -> Attack:
     """Send requests at a rate and return what came of them."""
     time.sleep(REST_SECONDS)  # what the attack before has left in the queues is not this one's
     # As many connections as it takes: the generator must never wait for an answer before it sends.
-    flags = [f"-rate={rate}", f"-duration={seconds}s", "-timeout=5s", "-max-workers=2000", "-connections=2000"]
-    sent = subprocess.run([VEGETA, "attack", *flags], input=f"GET {url}\n".encode(), capture_output=True, check=True)
-    told = subprocess.run([VEGETA, "report", "-type=json"], input=sent.stdout, capture_output=True, check=True)
-    report = json.loads(told.stdout)
+    report = vegeta(url, rate, seconds, 2000)
     succeeded = sum(count for status, count in report["status_codes"].items() if status.startswith("2"))
     return Attack(
         rate=rate,
@@ -106,21 +115,13 @@ def kubernetes(cluster: Cluster) -> str:
     return str(told["gitVersion"]).removeprefix("v")
 
 
-def main(arguments: list[str]) -> None:
-    """Measure the API and the page, and print both.
+def url_on(cluster: Cluster, environment: str) -> str:
+    """Return where the front of an environment answers, with its API behind it.
 
     Raises:
-        RefusedError: if there is no cluster, or the environment does not answer there.
-        FailedError: if nothing could be measured.
+        RefusedError: if it does not.
     """
-    parser = Parser(prog="bench-recette")
-    first = next(iter(followed()))
-    parser.add_argument("environment", nargs="?", default=first, help=f"default: {first}, which Argo CD follows")
-    add_record_option(parser)
-    options = parser.parse_args(arguments)
-    environment = options.environment
-    manifests, cluster = render(overlay(environment)), current_cluster()
-    url = url_of(cluster, manifests)
+    url = url_of(cluster, render(overlay(environment)))
     if not url:
         raise RefusedError(
             f"{environment} has no URL on this cluster, and the load would measure a port-forward's speed:"
@@ -131,6 +132,34 @@ def main(arguments: list[str]) -> None:
             f"{url}api/ does not answer: bring {environment} to the cluster with 'make deploy ENV={environment}',"
             " and set NODE_ADDRESS to where this machine reaches its node ports"
         )
+    return url
+
+
+def asked(name: str, arguments: list[str]) -> argparse.Namespace:
+    """Return the environment that is to be measured, and whether its figures are to be kept.
+
+    Raises:
+        RefusedError: if there is no such environment.
+    """
+    parser = Parser(prog=name)
+    first = next(iter(followed()))
+    parser.add_argument("environment", nargs="?", default=first, help=f"default: {first}, which Argo CD follows")
+    add_record_option(parser)
+    options = parser.parse_args(arguments)
+    overlay(options.environment)
+    return options
+
+
+def main(arguments: list[str]) -> None:
+    """Measure the API and the page, and print both.
+
+    Raises:
+        RefusedError: if there is no cluster, or the environment does not answer there.
+        FailedError: if nothing could be measured.
+    """
+    options = asked("bench-recette", arguments)
+    cluster = current_cluster()
+    url = url_on(cluster, options.environment)
     api, page = highest_rate(f"{url}api/"), highest_rate(url)
     measured = {
         "rate-api": api.rate,

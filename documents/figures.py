@@ -36,12 +36,14 @@ UNITS = {
     "MiB": (0, " MiB", " Mio"),
     "MB": (2, " MB", " Mo"),
     "/s": (0, "/s", " requêtes/s"),
+    "µs": (0, " µs", " µs"),
 }
 # What measures → the command that records it; the first that matches counts.
 COMMANDS = {
     "tests/cluster/drills/": "make drills",
     "tests/cluster/": "make e2e",
     "bench/recette.py": "make bench-recette",
+    "bench/growth.py": "make bench-growth",
     "bench/workers.py": "make bench",
 }
 DRILLS = "tests/cluster/drills/test_operations.py"

@@ -54,6 +54,7 @@ TOPICS = {
     "memory": "mesures-memoire",
     "security": "mesures-securite",
     "tools": "mesures-outils",
+    "growth": "mesures-croissance",
 }
 COUNTS = ("-requests", "-failed")  # of the requests that came during what a figure measures
 
@@ -80,6 +81,19 @@ def operations() -> str:
     sums = figures.french("operations-requests"), figures.french("operations-failed")
     everything = ["**en tout**", "", *sums, ""]
     return f"{table(OPERATIONS_HEAD, [*rows, everything])}\n{figures.french_runs(['operations'])}\n"
+
+
+def growth() -> str:
+    """Return the plot of the API's growth in French: what was measured, and as many times what one pod does."""
+    rates = [round(figures.value(key)) for key in MEASURED if key.startswith("growth-")]
+    straight = [pods * rates[0] for pods in range(1, len(rates) + 1)]
+    return (
+        "```mermaid\nxychart-beta\n"
+        '  title "Mesuré (barres), et autant de fois un pod (ligne)"\n'
+        f'  x-axis "pods de l\'API" {[*range(1, len(rates) + 1)]}\n'
+        f'  y-axis "requêtes par seconde" 0 --> {max(rates + straight)}\n'
+        f"  bar {rates}\n  line {straight}\n```\n"
+    )
 
 
 OPERATIONS_HEAD = ["opération", "ce qui est permis", "requêtes", "en échec", "silence"]
@@ -112,7 +126,7 @@ def flows_to(group: str) -> str:
     return flows.table(current(), group)
 
 
-DRAWN = {"schema-recette": partial(diagram.of, "recette")}
+DRAWN: dict[str, Callable[[], str]] = {"schema-recette": partial(diagram.of, "recette"), "croissance": growth}
 LISTED = {"verifications-exigees": checks.listed, "regles": rules.sections}
 REGIONS: dict[str, Callable[[], str]] = {
     **{region: partial(topic_figures, topic) for topic, region in TOPICS.items()},
