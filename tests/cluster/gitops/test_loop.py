@@ -1,20 +1,23 @@
 """The loop, step by step, in this order: each test leaves the application healthy for the next."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, Source, replacing
 from tests.cluster.load import load
 from tests.support.clones import change_banner
-from tests.support.cluster import Measure, press_button
+from tests.support.cluster import Measure, press_button, turn_on_live
 from tests.support.product import DEPLOYMENTS, FOLLOWED, PREFIX
 from tests.support.waiting import eventually
+from tools.repository import REPOSITORY
 
 API, FRONT = DEPLOYMENTS
+PICTURE: ViewportSize = {"width": 1280, "height": 760}
+ANSWERS_WATCHED = 30  # one a second, by the page
 COMMIT_TO_SERVED, DRIFT_TO_HEALED = 45, 15  # seconds, with Argo CD polling every five
 
 
@@ -33,7 +36,23 @@ def test_bootstrap_to_the_button_s_answer(loop: Loop, page: Page) -> None:
     assert press_button(page, loop.url)["service"] == "api"
 
 
-def test_a_merge_rolls_out_by_itself(loop: Loop, builder: Builder, measure: Measure) -> None:
+@pytest.fixture
+def watched(loop: Loop, browser: Browser) -> Iterator[Page]:
+    """The page, left open to show what is served; as sharp as the pictures of the documents are to be."""
+    with browser.new_context(
+        viewport=PICTURE, device_scale_factor=2, locale="fr-FR", timezone_id="Europe/Paris"
+    ) as context:
+        page = context.new_page()
+        page.goto(loop.url)
+        turn_on_live(page)
+        yield page
+
+
+@pytest.mark.timeout(240)
+def test_a_merge_rolls_out_by_itself(
+    loop: Loop, builder: Builder, measure: Measure, watched: Page, pytestconfig: pytest.Config
+) -> None:
+    former = loop.served_revision()
     commit, digest = builder.release("Second version")
     with loop.lossless("commit-to-served", measure):
         promotion = builder.promote(commit, digest)
@@ -50,6 +69,24 @@ def test_a_merge_rolls_out_by_itself(loop: Loop, builder: Builder, measure: Meas
     (smoke,) = [result for result in results if result["kind"] == "Job"]
     assert smoke["hookPhase"] == "Succeeded"
     assert f"the API at {commit}" in loop.kubectl("logs", f"job/{PREFIX}-smoke")
+
+    loop.kubectl("delete", "pod", loop.cluster.pods(NAMESPACE, API)[0]["metadata"]["name"])
+    loop.kubectl("rollout", "restart", f"deployment/{FRONT}")
+    loop.cluster.wait_for_rollout(NAMESPACE)
+    front = ["pods", NAMESPACE, "-l", f"app.kubernetes.io/name={FRONT}"]
+    eventually(lambda: len(loop.cluster.objects(*front)) == len(loop.cluster.pods(NAMESPACE, FRONT)), 60, "none stops")
+    assert_the_page_saw_one_change(watched, former, commit)
+    if pytestconfig.getoption("record"):
+        watched.screenshot(path=REPOSITORY / "docs" / "images" / "page.png")
+
+
+def assert_the_page_saw_one_change(page: Page, former: str, newer: str) -> None:
+    page.get_by_role("button", name="Tester l'API").click()
+    expect(page.locator("#answer")).to_contain_text('"service"')
+    page.mouse.move(0, 0)  # away from the button, which would look pressed in the picture
+    expect(page.locator("#failed")).to_have_text("0")
+    assert page.locator("#bars b").all_inner_texts() == [f"{former[:7]} → {newer[:7]}"]
+    assert int(page.locator("#sent").inner_text()) > ANSWERS_WATCHED
 
 
 def test_a_controller_that_restarts_during_a_sync_ends_it(loop: Loop, builder: Builder, measure: Measure) -> None:
