@@ -12,7 +12,8 @@ from tests.support.product import BY_HAND, FRONT, path
 from tools.check.apiserver import judge
 from tools.check.catalogue import RULES, Scope, of
 from tools.check.rendering import Problem, Rendering, Tree, open_tree
-from tools.manifests import NODE_PORT_TYPES, Manifest, type_of
+from tools.manifests import NAMESPACE_NAME, NODE_PORT_TYPES, Manifest, type_of
+from tools.network.flows import FLOWS
 from tools.render import RenderError
 from tools.repository import OVERLAYS, REPOSITORY
 
@@ -86,10 +87,16 @@ def test_a_gateway_without_network_policies_is_refused(tree: Tree, taken: Sequen
         taking(tree, taken)
 
 
-def test_the_smoke_test_is_let_in_behind_a_gateway_alone(tree: Tree) -> None:
+def test_behind_a_gateway_its_pods_and_the_smoke_test_are_let_in(tree: Tree) -> None:
+    """By what deploy/flows.yaml says of them; without one the front is open to all."""
     taken = ["network-policy", "smoke-test"]
-    peers = [_peers(taking(tree, one)) for one in (taken, [*taken, "gateway"])]
-    assert [len(one) for one in peers] == [0, 2]
+    assert _peers(taking(tree, taken)) == []
+    behind = taking(tree, [*taken, "gateway"])
+    end = yaml.safe_load(FLOWS.read_text())["ends"]["elsewhere/gateway"]
+    gateway = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: end["namespace"]}}}
+    (smoke,) = [pod for pod in behind.pods if pod.manifest["kind"] == "Job"]
+    own = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": smoke.labels["app.kubernetes.io/name"]}}}
+    assert _peers(behind) == [gateway | {"podSelector": {"matchLabels": end["labels"]}}, own]
 
 
 def _peers(rendering: Rendering) -> list[Manifest]:

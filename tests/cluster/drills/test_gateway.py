@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from sslyze.mozilla_tls_profile.tls_config_checker import (
     SCAN_COMMANDS_NEEDED_BY_MOZILLA_CHECKER,
     MozillaTlsConfiguration,
@@ -28,16 +28,20 @@ from sslyze.scanner.models import ScanCommandsExtraArguments, ServerScanRequest
 from sslyze.scanner.scanner import Scanner
 from sslyze.server_setting import ServerNetworkLocation
 
+from tests.cases.changes import predict
 from tests.cluster.load import TIMEOUT_SECONDS, Load, load_by
 from tests.cluster.test_network import Client, pod_of
+from tests.front.browsing import live
 from tests.support.clones import make_clone, make_origin
 from tests.support.cluster import Cluster, Measure, press_button, running
 from tests.support.commands import all_blocks, run, steps
 from tests.support.product import API, FOLLOWED, FRONT, PREFIX, namespace
 from tests.support.waiting import eventually
+from tools.diff.rules import Effect
 from tools.manifests import Manifest
 from tools.network.flows import FLOWS
 from tools.network.policy import End
+from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 pytestmark = pytest.mark.timeout(300)
@@ -196,11 +200,14 @@ class Entry:
         except OSError:
             return False
 
-    def presented(self, protocol: str = "h2") -> tuple[str, str | None]:
-        """Return the serial number of the certificate, and the protocol that is agreed on above TLS."""
+    def presented(self, *, verified: bool = True) -> tuple[bytes | None, str | None]:
+        """Return the certificate, and the protocol that is agreed on above TLS."""
+        context = self.context("h2", "http/1.1")
+        if not verified:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         plain = socket.create_connection(self.address("HTTPS"), timeout=TIMEOUT_SECONDS)
-        with self.context(protocol).wrap_socket(plain, server_hostname=HOST) as secure:
-            return str((secure.getpeercert() or {})["serialNumber"]), secure.selected_alpn_protocol()
+        with context.wrap_socket(plain, server_hostname=HOST) as secure:
+            return secure.getpeercert(binary_form=True), secure.selected_alpn_protocol()
 
     def kubectl(self, *arguments: str) -> str:
         return self.cluster.kubectl("-n", self.namespace, *arguments)
@@ -254,7 +261,7 @@ def entry(
 
 
 def test_http_2_is_spoken(entry: Entry) -> None:
-    assert entry.presented("h2")[1] == "h2"
+    assert entry.presented()[1] == "h2"
 
 
 @pytest.mark.usefixtures("hardened")
@@ -308,9 +315,7 @@ def test_every_answer_has_what_only_tls_allows(entry: Entry, path: str) -> None:
     assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
 
 
-def test_the_page_and_its_button_work_over_http_2(
-    entry: Entry, browser: Browser, browser_type_launch_args: dict[str, Any]
-) -> None:
+def test_the_page_works_over_http_2(entry: Entry, browser: Browser, browser_type_launch_args: dict[str, Any]) -> None:
     """In a browser that takes the cluster's own authority for granted, and knows where the host is."""
     address, port = entry.address("HTTPS")
     resolved = f"--host-resolver-rules=MAP {HOST}:443 {address}:{port}"
@@ -323,6 +328,9 @@ def test_the_page_and_its_button_work_over_http_2(
     protocols = "performance.getEntriesByType('navigation').map(entry => entry.nextHopProtocol)"
     assert page.evaluate(protocols) == ["h2"]
     assert page.evaluate("window.isSecureContext")
+    live(page).click()
+    expect(page.locator("#sent")).to_have_text("2", timeout=5000)
+    expect(page.locator("#failed")).to_have_text("0")
     assert told == []
     chromium.close()
 
@@ -359,9 +367,47 @@ def test_only_the_gateway_s_pods_reach_the_front(entry: Entry, scratch: str) -> 
     assert {name: errors == [""] for name, errors in found.items()} == {name: name == "gateway" for name in clients}
 
 
+def test_the_smoke_test_is_let_in(entry: Entry, overlay: Path) -> None:
+    """As Argo CD adds it to an overlay that it follows."""
+    file = overlay / "kustomization.yaml"
+    before = file.read_text()
+    kustomization = yaml.safe_load(before)
+    kustomization["components"].append("../../components/smoke-test")
+    file.write_text(yaml.safe_dump(kustomization))
+    try:
+        entry.cluster.kubectl("apply", "-k", overlay)
+        entry.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=60s")
+    finally:
+        file.write_text(before)
+        entry.kubectl("delete", "jobs", "--all")
+
+
 def test_the_front_has_no_node_port(entry: Entry) -> None:
     (port,) = entry.cluster.get("service", FRONT, entry.namespace)["spec"]["ports"]
     assert "nodePort" not in port
+
+
+# --- a change
+
+
+def test_another_host_name_takes_effect_as_it_is_predicted(entry: Entry, overlay: Path) -> None:
+    """Within seconds, and no pod restarts."""
+    file = overlay / "gateway.yaml"
+    text, before = file.read_text(), render(overlay)
+    pods = {pod["metadata"]["uid"] for pod in entry.cluster.objects("pods", entry.namespace)}
+    other = f"other.{HOST}"
+    try:
+        file.write_text(text.replace(HOST, other))
+        predicted = [one for one in predict(before, render(overlay)) if one.object == f"Gateway {PREFIX}"]
+        assert {(one.rule, one.effect) for one in predicted} == {("way in", Effect.STAYS)}
+        entry.cluster.kubectl("apply", "-k", overlay)
+        eventually(lambda: entry.ask("/api/", host=other).status == 200, SERVING_SECONDS, f"https://{other}/ answers")
+        assert entry.ask("/api/").status == 404
+    finally:
+        file.write_text(text)
+        entry.cluster.kubectl("apply", "-k", overlay)
+        eventually(entry.serves, SERVING_SECONDS, f"https://{HOST}/ answers")
+    assert {pod["metadata"]["uid"] for pod in entry.cluster.objects("pods", entry.namespace)} == pods
 
 
 # --- under traffic
@@ -412,6 +458,20 @@ def test_the_gateway_s_own_pod_replaced_costs_nothing(entry: Entry, measure: Mea
         # As long as the former pod goes on serving, and a little more.
         time.sleep(15)
     lose_nothing(seen, "the gateway's own pod replaced", measure)
+
+
+def test_a_challenge_by_http_passes_with_its_component_alone(entry: Entry, overlay: Path) -> None:
+    issuers = [one["metadata"]["name"] for one in _items(entry.cluster, "clusterissuers") if "acme" in one["spec"]]
+    if not issuers:
+        pytest.skip("the cluster has no ClusterIssuer of an ACME server")
+    before = entry.presented(verified=False)[0]
+    entry.kubectl("annotate", "gateway", "--all", "--overwrite", f"cert-manager.io/cluster-issuer={issuers[0]}")
+    eventually(lambda: entry.cluster.objects("challenges", entry.namespace), 60, "there is a challenge")
+    time.sleep(5)
+    assert entry.cluster.objects("challenges", entry.namespace)
+    component = overlay.parent.parent / "components" / "acme-http01" / "network-policy.yaml"
+    entry.kubectl("apply", "--filename", str(component))
+    eventually(lambda: entry.presented(verified=False)[0] != before, 60, "its certificate is presented")
 
 
 # --- the certificate by hand, and without one
