@@ -203,6 +203,9 @@ func (c *cluster) deciding(data []byte) runtime.Object {
 	if !ok || !slices.Contains(decidingKinds, kind.gvk.Kind) {
 		return nil
 	}
+	if definition, ok := definitions[string(data)]; ok {
+		return definition
+	}
 	object, _ := kind.decode(data)
 	if object == nil {
 		return nil
@@ -210,6 +213,9 @@ func (c *cluster) deciding(data []byte) runtime.Object {
 	// A namespace gets its name as a label.
 	kind.PrepareForCreate(kind.context(object, &answer{}), object)
 	external, _ := kind.external(object)
+	if definition, ok := external.(*apiextensions.CustomResourceDefinition); ok {
+		remember(data, definition)
+	}
 	return external
 }
 
@@ -222,7 +228,7 @@ func (c *cluster) kindOf(data []byte) (kind, bool) {
 		return builtIn(gvk, of), true
 	}
 	if definition, ok := c.definitions[gvk.GroupKind()]; ok {
-		return custom(gvk, definition)
+		return customOnce(gvk, definition)
 	}
 	return kind{}, false
 }

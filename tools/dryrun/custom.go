@@ -23,6 +23,40 @@ func init() {
 	install.Install(legacyscheme.Scheme)
 }
 
+// What definitions were made of, and the kinds that they make: reading one, and compiling its rules, takes far longer
+// than judging by it, and each request brings the same ones.
+var (
+	definitions = map[string]*apiextensions.CustomResourceDefinition{}
+	customKinds = map[customKey]kind{}
+)
+
+type customKey struct {
+	definition *apiextensions.CustomResourceDefinition
+	gvk        schema.GroupVersionKind
+}
+
+// remember keeps a definition; who asks with thousands of changed ones gets no leak.
+func remember(data []byte, definition *apiextensions.CustomResourceDefinition) {
+	if len(definitions) == mostPrograms {
+		clear(definitions)
+		clear(customKinds)
+	}
+	definitions[string(data)] = definition
+}
+
+// customOnce gives what custom does, made once for each definition.
+func customOnce(gvk schema.GroupVersionKind, definition *apiextensions.CustomResourceDefinition) (kind, bool) {
+	key := customKey{definition, gvk}
+	if made, ok := customKinds[key]; ok {
+		return made, true
+	}
+	made, ok := custom(gvk, definition)
+	if ok {
+		customKinds[key] = made
+	}
+	return made, ok
+}
+
 // custom is a kind that a CustomResourceDefinition makes, if it serves this version.
 func custom(gvk schema.GroupVersionKind, definition *apiextensions.CustomResourceDefinition) (kind, bool) {
 	for _, version := range definition.Spec.Versions {
