@@ -108,7 +108,8 @@ class ApiServer:
             return Verdict(said.status_code, warnings=warnings)
         answer = said.json()
         causes = (answer.get("details") or {}).get("causes") or []
-        fields = frozenset(one["field"] for one in causes if "field" in one)
+        # That of no field says that rules were not tried, as the object is wrong in its form already.
+        fields = frozenset(one["field"] for one in causes if one.get("field", "<nil>") != "<nil>")
         return Verdict(said.status_code, answer["message"], fields, warnings, answer.get("reason", ""))
 
     def all(self, calls: Iterable[Any]) -> list[Verdict]:

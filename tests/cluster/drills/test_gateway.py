@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,18 @@ from sslyze.server_setting import ServerNetworkLocation
 
 from tests.cases.changes import predict
 from tests.cluster.load import TIMEOUT_SECONDS, Load, load_by
+from tests.cluster.test_agreement import Mutant, judge
 from tests.cluster.test_network import Client, pod_of
 from tests.front.browsing import live
+from tests.support.api_server import ApiServer
 from tests.support.clones import make_clone, make_origin
 from tests.support.cluster import Cluster, Measure, press_button, running
 from tests.support.commands import all_blocks, run, steps
+from tests.support.mutations import mutations
 from tests.support.product import API, FOLLOWED, FRONT, PREFIX, namespace
 from tests.support.waiting import eventually
 from tools.diff.rules import Effect
+from tools.dryrun import Request, ask
 from tools.manifests import Manifest
 from tools.network.flows import FLOWS
 from tools.network.policy import End
@@ -385,6 +390,25 @@ def test_the_smoke_test_is_let_in(entry: Entry, overlay: Path) -> None:
 def test_the_front_has_no_node_port(entry: Entry) -> None:
     (port,) = entry.cluster.get("service", FRONT, entry.namespace)["spec"]["ports"]
     assert "nodePort" not in port
+
+
+# --- without a cluster
+
+
+@pytest.mark.usefixtures("entry")
+def test_make_check_refuses_what_the_api_server_refuses(overlay: Path, tmp_path: Path, measure: Measure) -> None:
+    """Of the gateway's objects, each with one thing wrong, by the definitions that are kept for that."""
+    server, objects = ApiServer(tmp_path), render(overlay)
+    (made,) = [one for one in objects if one["kind"] == "Namespace"]
+    origins = [one for one in objects if one["kind"] in ("Gateway", "HTTPRoute")]
+    for origin in origins:
+        origin["metadata"]["name"] += "-agreement"
+    mutants = [Mutant(what, sent, origin) for origin in origins for what, sent in mutations(origin)]
+    verdicts = server.all([partial(server.create, one.sent, one.origin) for one in mutants])
+    (answers,) = ask([Request([one.sent for one in mutants], [made])]).answers
+    assert judge(mutants, answers, verdicts) == []
+    assert min(sum(one.refuses for one in verdicts), sum(not one.refuses for one in verdicts)) > len(mutants) // 10
+    measure("objects of the Gateway API judged alike", str(len(mutants)))
 
 
 # --- a change
