@@ -205,13 +205,14 @@ def test_a_component_with_an_ingress(clone: Path) -> None:
 def test_an_environment_behind_a_gateway_and_another_like_it(clone: Path) -> None:
     *_, told = [run(step, clone) for step in steps("take-the-gateway")]
     assert "nothing to correct" in told
-    told = run(f"python -m tools new-environment essai --from {FOLLOWED} --no-argocd", clone)
+    commit(clone)
+    tools = [f"tests/tools/test_{name}.py" for name in ("combinations", "compare", "deploy", "flows")]
+    # Not the catalogue of make check: its cases take the way in of this repository's overlays.
+    assert failing(clone, "tests/manifests", *tools, *PAGES) == []
+    told = run(f"python -m tools new-environment essai --from {FOLLOWED}", clone)
     assert "nothing to correct" in told
     hosts = [(overlay(clone, name) / "gateway.yaml").read_text().count(f": {name}.") for name in (FOLLOWED, "essai")]
     assert hosts == [2, 2]
-    commit(clone)
-    tools = [f"tests/tools/test_{name}.py" for name in ("compare", "deploy")]
-    assert failing(clone, *MANIFESTS, *tools, *PAGES) == []
 
 
 def reworded(page: str) -> str:

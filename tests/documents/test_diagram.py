@@ -33,7 +33,7 @@ def chart(of: list[Manifest], environment: str = FOLLOWED) -> list[str]:
 @pytest.mark.parametrize("environment", environments())
 def test_each_object_is_there_once(environment: str) -> None:
     drawn = "\n".join(chart(manifests(environment), environment))
-    boxes = [part for box in re.findall(r'\["(.+?)"\]', drawn) for part in re.findall(r"[A-Z][a-z]\w+", box)]
+    boxes = [part for box in re.findall(r'\["(.+?)"\]', drawn) for part in re.findall(r"[A-Z]+[a-z]\w+", box)]
     kinds = [one["kind"] for one in manifests(environment) if one["kind"] not in ("Namespace", "ServiceAccount")]
     assert sorted(boxes) == sorted(kinds)
 
@@ -41,7 +41,7 @@ def test_each_object_is_there_once(environment: str) -> None:
 @pytest.mark.parametrize(
     "arrow",
     [
-        f"elsewhere-outside ==> Service-{FRONT}",
+        f"elsewhere-gateway ==> Service-{FRONT}",
         f"Service-{FRONT} --> Deployment-{FRONT}",
         f"Deployment-{FRONT} ==> Service-{API}",
         f"Deployment-{API} --> Secret-{PREFIX}-secret",
