@@ -116,7 +116,8 @@ def changes(new: Addition) -> Changes:
         yield from _argocd(new)
     yield DEPLOY / "differences.yaml", new.with_copies(DEPLOY / "differences.yaml")
     yield FLOWS, _flows(new)
-    for path in sorted((DEPLOY / "platform").rglob("*.yaml")):
+    # What the platform refuses is meant for what Argo CD deploys: `make deploy` brings images without a digest.
+    for path in sorted((DEPLOY / "platform").rglob("*.yaml")) if new.is_followed else ():
         yield path, new.with_copies(path)
     for path in sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")):
         yield path, new.with_copies(path)
