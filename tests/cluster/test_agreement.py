@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,8 @@ from itertools import combinations, groupby
 import pytest
 
 from tests.cases.pods import CHANGES
-from tests.support.api_server import ApiServer, Verdict
+from tests.cluster.agreement import SHOWN, Mutant, judge
+from tests.support.api_server import ApiServer
 from tests.support.cluster import Cluster, Measure
 from tests.support.mutations import mutations
 from tests.support.product import FOLLOWED, PREFIX
@@ -26,31 +26,7 @@ pytestmark = pytest.mark.timeout(600)
 NAMESPACE = f"{PREFIX}-agreement"
 NODE_PORT = 31234
 ASKED, PODS = 1000, 300  # of each at least
-SHOWN = 20
 WATCHED = ("Deployment", "PodDisruptionBudget", "ValidatingAdmissionPolicy")
-# What the two are known to say differently: which mutations, and why.
-DISAGREEMENTS = {
-    r"Service spec\.ports\.\d+(\.nodePort)?: ": "a dry run reserves no node port, so one out of range passes",
-}
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """An object with one thing wrong.
-
-    Attributes:
-        what: which
-        sent: the object
-        origin: without it
-    """
-
-    what: str
-    sent: Manifest
-    origin: Manifest
-
-    @property
-    def keeps_its_name(self) -> bool:
-        return bool(get(self.sent, ("metadata", "name")) == self.origin["metadata"]["name"])
 
 
 @pytest.fixture(scope="module")
@@ -133,28 +109,6 @@ def objects() -> list[Manifest]:
 def mutants(objects: list[Manifest]) -> list[Mutant]:
     """One in three of them: some for every field, in a minute."""
     return [Mutant(what, sent, origin) for origin in objects for what, sent in mutations(origin)][::3]
-
-
-def disagreement(real: Verdict, said: Answer) -> str:
-    """Return in what the two differ; empty if in nothing."""
-    refusals = said.refusals
-    if bool(refusals) != real.refuses:
-        return f"the API server says {real.status} {real.message[:200]}, the program {[str(one) for one in refusals]}"
-    if any(one.by == "decoding" for one in refusals):
-        # What cannot be read is refused before anything is validated, with no list of fields.
-        unnamed = [one.message for one in refusals if one.reason == "Strict" and one.message not in real.message]
-        return f"the API server does not say {unnamed}, but {real.message[:200]}" if unnamed else ""
-    fields = {one.field for one in refusals if one.field}
-    return "" if fields == real.fields else f"the API server names {sorted(real.fields)}, the program {sorted(fields)}"
-
-
-def judge(mutants: Sequence[Mutant], answers: Sequence[Answer], verdicts: Sequence[Verdict]) -> list[str]:
-    """Return the disagreements that have no known reason, a screen of them at most."""
-    found = []
-    for mutant, said, real in zip(mutants, answers, verdicts, strict=True):
-        if (differs := disagreement(real, said)) and not any(re.match(one, mutant.what) for one in DISAGREEMENTS):
-            found.append(f"{mutant.what}: {differs}")
-    return found[:SHOWN]
 
 
 def test_objects_that_are_new(server: ApiServer, here: Here, mutants: list[Mutant], measure: Measure) -> None:

@@ -30,9 +30,9 @@ from sslyze.scanner.scanner import Scanner
 from sslyze.server_setting import ServerNetworkLocation
 
 from tests.cases.changes import predict
+from tests.cluster.agreement import Mutant, judge
+from tests.cluster.clients import Client, pod_of
 from tests.cluster.load import TIMEOUT_SECONDS, Load, load_by
-from tests.cluster.test_agreement import Mutant, judge
-from tests.cluster.test_network import Client, pod_of
 from tests.front.browsing import live
 from tests.support.api_server import ApiServer
 from tests.support.clones import make_clone, make_origin
@@ -506,7 +506,7 @@ def of_this_environment(name: str) -> list[str]:
     return [step.replace(namespace(FOLLOWED), f"{PREFIX}-{ENVIRONMENT}") for step in steps(name)]
 
 
-def test_a_certificate_by_hand_is_presented_and_one_that_is_missing_is_told(entry: Entry, tmp_path: Path) -> None:
+def test_a_certificate_by_hand_is_presented_or_missed(entry: Entry, tmp_path: Path) -> None:
     entry.kubectl("annotate", "gateway", "--all", "cert-manager.io/cluster-issuer-")
     entry.kubectl("delete", "certificates", "--all")
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={HOST}"]
