@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -134,12 +134,15 @@ def require_repository(directory: Path) -> None:
         raise RefusedError(f"Git does not work in {directory}: {one_line(asked.stderr)}")
 
 
-def ask(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command quietly, and return what it said."""
+def ask(
+    *command: str | Path, cwd: Path | None = None, more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command quietly, with more variables in its environment, and return what it said."""
     # Without an input, because kubectl would ask for a name and a password where its configuration has none.
     return subprocess.run(
         command,
         cwd=cwd,
+        env=os.environ | (more or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
