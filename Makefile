@@ -119,7 +119,7 @@ promote: ## set an image of what Argo CD follows: IMAGE=api DIGEST=sha256:… [S
 	@tools/setup.sh deploy
 	@python -m tools promote $(call quote,$(IMAGE)) $(call quote,$(DIGEST)) $(call given,SOURCE) $(call given,ENV,--environment=)
 
-adopt: ## give this copy its names: OWNER=acme REPOSITORY=acme/site [REGISTRY=host] [PRODUCT=acme] [ENVIRONMENTS="dev=test"]
+adopt: ## give this copy its names: OWNER=acme REPOSITORY=acme/site [REGISTRY=host] [PRODUCT=globex] [ENVIRONMENTS="dev=test"]
 	@tools/setup.sh adopt
 	@python -m tools adopt $(call given,OWNER,--owner=) $(call given,REPOSITORY,--repository=) $(call given,REGISTRY,--registry=) \
 	  $(call given,PRODUCT,--product=) $(foreach one,$(ENVIRONMENTS),--environment=$(call quote,$(one)))

@@ -1,6 +1,6 @@
 """make adopt: give a copy of this repository names of its own, in every file that Git tracks.
 
-    make adopt OWNER=acme REPOSITORY=acme/site [REGISTRY=registry.example.org] [PRODUCT=acme] [ENVIRONMENTS="dev=test"]
+    make adopt OWNER=acme REPOSITORY=acme/site [REGISTRY=host] [PRODUCT=globex] [ENVIRONMENTS="dev=test"]
 
 The names of now are read from the repository itself, so it can be run again, with the same names or with others. A name
 is replaced where it means what is renamed: `dev` in deploy/overlays/dev, not in /dev/null. All are replaced in one
@@ -85,7 +85,7 @@ def wanted(options: argparse.Namespace, former: Names) -> Names:
     """
     given = {"owner": OWNER, "repository": GITHUB, "registry": HOST, "product": PRODUCT}
     chosen = {what: getattr(options, what) or getattr(former, what) for what in given}
-    examples = {"owner": "acme", "repository": "acme/site", "registry": "registry.example.org", "product": "acme"}
+    examples = {"owner": "acme", "repository": "acme/site", "registry": "registry.example.org", "product": "globex"}
     for what, pattern in given.items():
         if not pattern.fullmatch(chosen[what]):
             case = "" if what == "repository" else " in lower case"

@@ -66,7 +66,7 @@ def test_an_environment_is_renamed(clone: Path) -> None:
 
 
 def test_the_product_is_renamed(clone: Path) -> None:
-    run("make adopt PRODUCT=acme", clone)
+    run("make adopt PRODUCT=globex", clone)
     # What is kept is the owner's: the images, the repository and its teams.
     kept = re.compile(rf"{FORMER.registry}/{FORMER.owner}|{FORMER.repository}|@{FORMER.owner}/")
     assert [line for line in left(clone, PREFIX).splitlines() if PREFIX in kept.sub("", line).lower()] == []

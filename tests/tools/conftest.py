@@ -5,8 +5,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tools.repository import REPOSITORY
+
+AWAY = {
+    "clusters": [{"name": "away", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "away", "user": {"token": "none"}}],
+    "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+    "current-context": "away",
+}
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Path:
+    """A kubeconfig whose cluster does not answer. Without one, kubectl asks whatever listens on port 8080 here."""
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **AWAY}))
+    return kubeconfig
 
 
 @pytest.fixture(scope="session")

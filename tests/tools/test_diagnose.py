@@ -10,18 +10,10 @@ import yaml
 from tests.support.cluster import DIAGNOSE, diagnose
 from tools.repository import environments
 
-AWAY = {
-    "clusters": [{"name": "away", "cluster": {"server": "https://127.0.0.1:1"}}],
-    "users": [{"name": "away", "user": {"token": "none"}}],
-    "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
-    "current-context": "away",
-}
 
-
-def test_a_cluster_that_is_away_leaves_what_git_has(tmp_path: Path) -> None:
-    kubeconfig, diagnosis = tmp_path / "kubeconfig", tmp_path / "diagnosis"
-    kubeconfig.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **AWAY}))
-    environ = os.environ | {"KUBECONFIG": str(kubeconfig)}
+def test_a_cluster_that_is_away_leaves_what_git_has(away: Path, tmp_path: Path) -> None:
+    diagnosis = tmp_path / "diagnosis"
+    environ = os.environ | {"KUBECONFIG": str(away)}
     subprocess.run([DIAGNOSE, diagnosis], env=environ, check=True, timeout=60)
     assert "127.0.0.1:1 was refused" in (diagnosis / "api-server.txt").read_text()
     for environment in environments():

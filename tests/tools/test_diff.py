@@ -192,10 +192,8 @@ def test_an_overlay_that_does_not_render_gets_one_line(clone: Path, run: Callabl
     assert "absent.yaml" in line
 
 
-def test_without_a_cluster_live_says_so(
-    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+def test_without_a_cluster_live_says_so(run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, away: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(away))
     (line,) = run("--live", status=2).splitlines()
     assert "no cluster answers" in line
 

@@ -665,6 +665,5 @@ def test_kustomize_knows_the_file(tmp_path: Path) -> None:
     add_components(tmp_path, followed()[FOLLOWED])
     pods = [one["spec"]["template"]["spec"] for one in render(tmp_path / OVERLAY) if "template" in one.get("spec", {})]
     images = [container["image"] for pod in pods for container in pod["containers"]]
-    assert {image.partition(":")[0] for image in images} == set(NAMES.values())
+    assert {image.removesuffix(f":{pin}") for image in images} == set(NAMES.values())
     assert len(images) > len(NAMES), "no component was added that runs an image"
-    assert all(image.endswith(f":{pin}") for image in images)
