@@ -25,6 +25,9 @@ pytestmark = pytest.mark.timeout(900)
 
 DEPLOY = OVERLAYS.relative_to(REPOSITORY).parent
 MANIFESTS = ["tests/manifests", "tests/tools/test_check.py", "tests/tools/test_diff.py", "tests/tools/test_flows.py"]
+# Not the catalogue of make check, whose cases change the way in of this repository's overlays: for a copy that has
+# another way in, or a component that needs this one.
+OF_ANOTHER_WAY_IN = [one for one in MANIFESTS if "check" not in one]
 PAGES = ["tests/documents"]
 
 
@@ -199,7 +202,7 @@ def test_a_component_with_an_ingress(clone: Path) -> None:
     run("make pages check", clone)
     commit(clone)
     tools = [f"tests/tools/test_{name}.py" for name in ("compare", "deploy")]
-    assert failing(clone, *MANIFESTS, *tools, *PAGES) == []
+    assert failing(clone, *OF_ANOTHER_WAY_IN, *tools, *PAGES) == []
 
 
 def test_an_environment_behind_a_gateway_and_another_like_it(clone: Path) -> None:
@@ -207,7 +210,6 @@ def test_an_environment_behind_a_gateway_and_another_like_it(clone: Path) -> Non
     assert "nothing to correct" in told
     commit(clone)
     tools = [f"tests/tools/test_{name}.py" for name in ("combinations", "compare", "deploy", "flows")]
-    # Not the catalogue of make check: its cases take the way in of this repository's overlays.
     assert failing(clone, "tests/manifests", *tools, *PAGES) == []
     told = run(f"python -m tools new-environment essai --from {FOLLOWED}", clone)
     assert "nothing to correct" in told
@@ -282,4 +284,4 @@ def test_a_component_more(clone: Path) -> None:
     assert "no pod restarts" in changed
     assert f"{DEPLOY}/components/{COMPONENT}/README.md" in git(clone, "diff", "--cached", "--name-only")
     commit(clone)
-    assert failing(clone, *MANIFESTS) == []
+    assert failing(clone, *OF_ANOTHER_WAY_IN) == []
