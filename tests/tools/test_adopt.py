@@ -74,6 +74,7 @@ def test_an_environment_that_cannot_be_is_refused(arguments: list[str], said: st
         ("src/a.py", 'version = "dev"', 'version = "dev"'),
         ("docs/a.md", "de la recette, `recette`, <!-- v:recette.api -->", "de la recette, `uat`, <!-- v:uat.api -->"),
         ("README.md", "the page of recette (shop-recette)", "the page of uat (acme-uat)"),
+        ("docs/a.md", "sed 's,^recette:,&,' a; '^chore(recette): b'", "sed 's,^uat:,&,' a; '^chore(uat): b'"),
         ("deploy/flows.yaml", "dev/front: [dev, elsewhere]", "test/front: [test, elsewhere]"),
         ("Makefile", "ENV ?= dev\nbench-recette:", "ENV ?= test\nbench-recette:"),
         (
