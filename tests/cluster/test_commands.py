@@ -39,7 +39,7 @@ def test_preview_asks_the_cluster(followed: Release, clone: Path) -> None:
     assert followed.pods(FRONT)
     change_banner(clone / path(FOLLOWED), "Autre bannière")
     told = run(commands("preview-live"), clone)
-    assert "+ Autre bannière" in " ".join(told.split())
+    assert "Autre bannière" in told
 
 
 @pytest.mark.timeout(240)
