@@ -136,6 +136,6 @@ case $what in
   cluster) make_venv; install_python run; build_go_tool sigs.k8s.io/kind ;;
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
-    build_go_tool github.com/nektos/act tools/act; build_go_tool github.com/tsenart/vegeta/v12 ;;
+    build_go_tool github.com/nektos/act tools/act ;;
   *) printf 'usage: tools/setup.sh run|deploy|check|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac

@@ -1,8 +1,6 @@
 """Steady traffic through the front, as its users send it, while something else happens to it."""
 
 import json
-import signal
-import subprocess
 import threading
 import time
 import uuid
@@ -11,10 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from itertools import pairwise
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.recette import VEGETA
 from documents.facts import promises
 
 CLIENTS = 25
@@ -65,32 +61,6 @@ class Load:
 
     def __str__(self) -> str:
         return f"{len(self.answers)} sent, {len(self.failed)} failed, longest gap {self.longest_gap():.1f} s"
-
-
-@dataclass
-class Flood:
-    """What came of many requests; complete once the context that made it has ended."""
-
-    requests: int = 0
-    failed: dict[str, int] = field(default_factory=dict)
-
-
-@contextmanager
-def flood(url: str, rate: int, into: Path) -> Iterator[Flood]:
-    """Send so many GET requests a second while the context lasts, by vegeta, and count their answers."""
-    seen = Flood()
-    targets = into.with_suffix(".targets")
-    targets.write_text(f"GET {url}\n")
-    flags = [f"-targets={targets}", f"-rate={rate}", "-duration=0", f"-timeout={TIMEOUT_SECONDS}s", "-max-workers=500"]
-    process = subprocess.Popen([VEGETA, "attack", *flags, f"-output={into}"])
-    try:
-        yield seen
-    finally:
-        process.send_signal(signal.SIGINT)  # it waits for the answers that are due
-        process.wait(2 * TIMEOUT_SECONDS)
-    report = json.loads(subprocess.run([VEGETA, "report", "-type=json", into], capture_output=True, check=True).stdout)
-    seen.requests = report["requests"]
-    seen.failed = {status: count for status, count in report["status_codes"].items() if status != "200"}
 
 
 @contextmanager
