@@ -11,7 +11,7 @@ from tools.adopt import Names, Renaming, refuse_ambiguous
 from tools.command import RefusedError
 from tools.repository import REPOSITORY
 
-FORMER = Names("ghcr.io", "us", "us/site", "shop", ("dev", "recette"))
+FORMER = Names("ghcr.io", "us", "us/site", "shop", ("alpha", "beta"))
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,18 @@ def test_an_environment_that_cannot_be_is_refused(arguments: list[str], said: st
         ("src/a.py", "from shop_api import SHOP_API_PORT  # Shop", "from acme_api import ACME_API_PORT  # Acme"),
         ("src/a.py", "workshop, shopping", "workshop, shopping"),
         ("tests/a.py", '"\\nshop-2"', '"\\nacme-2"'),
-        ("tests/a.py", 'OVERLAYS / "dev"; deploy/overlays/dev/x', 'OVERLAYS / "test"; deploy/overlays/test/x'),
-        ("tools/setup.sh", "x 2>/dev/null; requirements/dev.txt", "x 2>/dev/null; requirements/dev.txt"),
-        ("src/a.py", 'version = "dev"', 'version = "dev"'),
-        ("docs/a.md", "de la recette, `recette`, <!-- v:recette.api -->", "de la recette, `uat`, <!-- v:uat.api -->"),
-        ("README.md", "the page of recette (shop-recette)", "the page of uat (acme-uat)"),
-        ("docs/a.md", "sed 's,^recette:,&,' a; '^chore(recette): b'", "sed 's,^uat:,&,' a; '^chore(uat): b'"),
-        ("deploy/flows.yaml", "dev/front: [dev, elsewhere]", "test/front: [test, elsewhere]"),
-        ("Makefile", "ENV ?= dev\nbench-recette:", "ENV ?= test\nbench-recette:"),
+        ("tests/a.py", 'OVERLAYS / "alpha"; deploy/overlays/alpha/x', 'OVERLAYS / "test"; deploy/overlays/test/x'),
+        ("tools/setup.sh", "x 2>/alpha/null; requirements/alpha.txt", "x 2>/alpha/null; requirements/alpha.txt"),
+        ("src/a.py", 'version = "alpha"', 'version = "alpha"'),
+        ("docs/a.md", "de la beta, `beta`, <!-- v:beta.api -->", "de la beta, `uat`, <!-- v:uat.api -->"),
+        ("README.md", "the page of beta (shop-beta)", "the page of uat (acme-uat)"),
+        ("docs/a.md", "sed 's,^beta:,&,' a; '^chore(beta): b'", "sed 's,^uat:,&,' a; '^chore(uat): b'"),
+        ("deploy/flows.yaml", "alpha/front: [alpha, elsewhere]", "test/front: [test, elsewhere]"),
+        ("Makefile", "ENV ?= alpha\nbench-beta:", "ENV ?= test\nbench-beta:"),
         (
-            "deploy/overlays/dev/config.json",
-            '{"environment": "dev", "a": "in dev"}',
-            '{"environment": "test", "a": "in dev"}',
+            "deploy/overlays/alpha/config.json",
+            '{"environment": "alpha", "a": "in alpha"}',
+            '{"environment": "test", "a": "in alpha"}',
         ),
     ],
 )
@@ -91,8 +91,8 @@ def test_a_name_is_replaced_where_it_is_meant(path: str, text: str, renamed: str
 
 def test_names_may_be_exchanged_without_a_mix() -> None:
     new = replace(FORMER, owner="shop", product="us")
-    text = "ghcr.io/us/api shop-recette"
-    assert Renaming(FORMER, new).of_text(text, "deploy/a.yaml") == "ghcr.io/shop/api us-recette"
+    text = "ghcr.io/us/api shop-beta"
+    assert Renaming(FORMER, new).of_text(text, "deploy/a.yaml") == "ghcr.io/shop/api us-beta"
 
 
 @pytest.mark.parametrize(("product", "is_taken"), [("front", True), ("us", False), ("acme", False)])
