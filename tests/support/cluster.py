@@ -50,7 +50,15 @@ class Cluster:
         return done.stdout
 
     def try_kubectl(self, *arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([kubectl(), *arguments], input=stdin, capture_output=True, text=True, check=False)
+        # The log of a front under attack may have bytes of a request that are no UTF-8.
+        return subprocess.run(
+            [kubectl(), *arguments],
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            check=False,
+        )
 
     def objects(self, kind: str, namespace: str, *arguments: str) -> list[dict[str, Any]]:
         listed = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *arguments))
