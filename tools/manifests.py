@@ -161,6 +161,12 @@ def listeners_of(gateway: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]
         yield ("spec", "listeners", index), one
 
 
+def parents_of(route: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
+    """Give what an HTTPRoute says it belongs to, each reference with its path."""
+    for index, one in enumerate(get(route, ("spec", "parentRefs")) or []):
+        yield ("spec", "parentRefs", index), one
+
+
 def backends_of(route: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
     """Give the Services of its own namespace to which an HTTPRoute leads, each reference with its path."""
     for index, one in enumerate(get(route, ("spec", "rules")) or []):
@@ -425,6 +431,15 @@ def autoscalers_of(workload: Manifest, manifests: Iterable[Manifest]) -> list[Ma
     scalers = [one for one in manifests if one["kind"] == "HorizontalPodAutoscaler" and is_of_kubernetes(one)]
     targets = [(get(one, ("spec", "scaleTargetRef")) or {}, one) for one in scalers]
     return [one for target, one in targets if (target.get("kind"), target.get("name")) == wanted]
+
+
+# By this annotation a Deployment says so, to what judges it without its autoscaler: deploy/platform, a diff.
+LEFT_TO_AUTOSCALER: FieldPath = ("metadata", "annotations", "replicas")
+
+
+def is_left_to_an_autoscaler(workload: Manifest | None) -> bool:
+    """Tell whether a workload says that an autoscaler sets the number of its pods."""
+    return bool(get(workload, LEFT_TO_AUTOSCALER) == "autoscaler")
 
 
 def fewest_pods(workload: Manifest, manifests: Iterable[Manifest]) -> int:

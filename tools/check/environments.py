@@ -155,7 +155,7 @@ def project(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     argocd = [one.data for kind in ("Application", "AppProject") for one in tree.argocd(kind)]
     for rendering in renderings:
         if found := project_of(argocd, f"deploy/overlays/{rendering.environment}"):
-            yield from _not_allowed(rendering, tree.taken(rendering), found)
+            yield from _not_allowed(rendering, tree.taken(rendering, rendering.objects), found)
 
 
 def _not_allowed(rendering: Rendering, objects: list[Manifest], project: Project) -> Iterator[Problem]:

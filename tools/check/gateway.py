@@ -12,9 +12,9 @@ from tools.manifests import (
     Manifest,
     backends_of,
     get,
-    is_of_kubernetes,
     listeners_of,
     namespace_of,
+    parents_of,
     title,
     type_of,
 )
@@ -25,8 +25,9 @@ PLACEHOLDER = "set-by-the-overlay"
 ISSUERS = ("cert-manager.io/cluster-issuer", "cert-manager.io/issuer")
 
 
-def _of_kind(tree: Tree, rendering: Rendering, kind: str) -> list[Manifest]:
-    return [one for one in tree.taken(rendering) if one["kind"] == kind and is_of_kubernetes(one)]
+def _gateways(tree: Tree, renderings: list[Rendering]) -> Iterator[tuple[Rendering, Manifest]]:
+    for rendering in renderings:
+        yield from ((rendering, one) for one in tree.taken(rendering, rendering.of_kind("Gateway")))
 
 
 def _issuer_of(gateway: Manifest) -> FieldPath:
@@ -43,13 +44,11 @@ def _issuer_of(gateway: Manifest) -> FieldPath:
 )
 def gateways(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A Gateway without its class, a listener without what TLS needs, or a route of a listener that is not there."""
-    for rendering in renderings:
-        routes = _of_kind(tree, rendering, "HTTPRoute")
-        for gateway in _of_kind(tree, rendering, "Gateway"):
-            for path, reason, advice in _wrong(gateway):
-                yield rendering.problem(gateway, path, f"{title(gateway)} {reason}", advice)
-            for route in routes:
-                yield from _wrong_parents(rendering, route, gateway)
+    for rendering, gateway in _gateways(tree, renderings):
+        for path, reason, advice in _wrong(gateway):
+            yield rendering.problem(gateway, path, f"{title(gateway)} {reason}", advice)
+        for route in tree.taken(rendering, rendering.of_kind("HTTPRoute")):
+            yield from _wrong_parents(rendering, route, gateway)
 
 
 def _wrong(gateway: Manifest) -> Iterator[tuple[FieldPath, str, str]]:
@@ -73,12 +72,12 @@ def _wrong(gateway: Manifest) -> Iterator[tuple[FieldPath, str, str]]:
 def _wrong_parents(rendering: Rendering, route: Manifest, gateway: Manifest) -> Iterator[Problem]:
     """Find the listeners that a route names and that its Gateway does not have."""
     known = [str(listener["name"]) for _, listener in listeners_of(gateway)]
-    for index, parent in enumerate(get(route, ("spec", "parentRefs")) or []):
+    for path, parent in parents_of(route):
         section, is_parent = parent.get("sectionName"), parent["name"] == gateway["metadata"]["name"]
         if is_parent and section and section not in known:
-            path = ("spec", "parentRefs", index, "sectionName")
             reason = f"{title(gateway)} has no listener '{section}', to which {title(route)} belongs"
-            yield rendering.problem(route, path, reason, f"name one that it has{nearest(section, known)}")
+            advice = f"name one that it has{nearest(section, known)}"
+            yield rendering.problem(route, (*path, "sectionName"), reason, advice)
 
 
 @rule(
@@ -89,17 +88,15 @@ def _wrong_parents(rendering: Rendering, route: Manifest, gateway: Manifest) -> 
 )
 def certificates(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A certificate of a Gateway that neither the overlay nor cert-manager makes."""
-    for rendering in renderings:
+    for rendering, gateway in _gateways(tree, renderings):
         made = made_secrets(rendering)
-        for gateway in _of_kind(tree, rendering, "Gateway"):
-            for path, name in _secrets(gateway):
-                if not _issuer_of(gateway) and name not in made:
-                    scope = f" -n {namespace_of(gateway)}" if namespace_of(gateway) else ""
-                    reason = f"nothing makes or renews the certificate in Secret '{name}' of {title(gateway)}"
-                    by_hand = f"kubectl{scope} create secret tls {name} --cert=FILE --key=FILE"
-                    yield rendering.problem(
-                        gateway, path, reason, f"by hand: {by_hand}; or annotate it with {ISSUERS[0]}", note=True
-                    )
+        scope = f" -n {namespace_of(gateway)}" if namespace_of(gateway) else ""
+        for path, name in () if _issuer_of(gateway) else _secrets(gateway):
+            if name not in made:
+                reason = f"nothing makes or renews the certificate in Secret '{name}' of {title(gateway)}"
+                by_hand = f"kubectl{scope} create secret tls {name} --cert=FILE --key=FILE"
+                advice = f"by hand: {by_hand}; or annotate it with {ISSUERS[0]}"
+                yield rendering.problem(gateway, path, reason, advice, note=True)
 
 
 def _secrets(gateway: Manifest) -> Iterator[tuple[FieldPath, str]]:
@@ -119,7 +116,8 @@ def _secrets(gateway: Manifest) -> Iterator[tuple[FieldPath, str]]:
 def ways_in(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A Service with a node port to which an HTTPRoute leads as well."""
     for rendering in renderings:
-        routed = {str(one["name"]) for route in _of_kind(tree, rendering, "HTTPRoute") for _, one in backends_of(route)}
+        routes = tree.taken(rendering, rendering.of_kind("HTTPRoute"))
+        routed = {str(one["name"]) for route in routes for _, one in backends_of(route)}
         for service in rendering.of_kind("Service"):
             if service["metadata"]["name"] in routed and type_of(service) in NODE_PORT_TYPES:
                 reason = f"{title(service)} is behind a Gateway, and has a way in beside it"
@@ -136,11 +134,10 @@ def ways_in(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
 def hostnames(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
     """A host name that Gateways of two environments have."""
     owners: dict[Any, str] = {}
-    for rendering in renderings:
-        for gateway in _of_kind(tree, rendering, "Gateway"):
-            for path, listener in listeners_of(gateway):
-                name = listener.get("hostname")
-                owner = owners.setdefault(name, rendering.environment)
-                if name and owner != rendering.environment:
-                    reason = f"{owner} has the host name {name} too"
-                    yield rendering.problem(gateway, (*path, "hostname"), reason, "give each environment its own")
+    for rendering, gateway in _gateways(tree, renderings):
+        for path, listener in listeners_of(gateway):
+            name = listener.get("hostname")
+            owner = owners.setdefault(name, rendering.environment)
+            if name and owner != rendering.environment:
+                reason = f"{owner} has the host name {name} too"
+                yield rendering.problem(gateway, (*path, "hostname"), reason, "give each environment its own")

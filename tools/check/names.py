@@ -14,6 +14,7 @@ from tools.manifests import (
     backends_of,
     entries,
     get,
+    parents_of,
     port_of,
     selector_of,
     selects,
@@ -239,10 +240,10 @@ def _references_of_routes(rendering: Rendering) -> Iterator[tuple[Manifest, str,
     for route in rendering.of_kind("HTTPRoute"):
         for path, backend in backends_of(route):
             yield route, "Service", backend["name"], (*path, "name")
-        for index, parent in enumerate(get(route, ("spec", "parentRefs")) or []):
+        for path, parent in parents_of(route):
             # That of another namespace is the platform's.
             if parent.get("kind", "Gateway") == "Gateway" and not parent.get("namespace"):
-                yield route, "Gateway", parent["name"], ("spec", "parentRefs", index, "name")
+                yield route, "Gateway", parent["name"], (*path, "name")
 
 
 def _backends(ingress: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:

@@ -224,12 +224,15 @@ class Tree:
             for component in get(application, ("spec", "source", "kustomize", "components")) or []
         }
 
-    def taken(self, rendering: Rendering) -> list[Manifest]:
-        """Return the objects of a rendering without what only components bring that nobody takes."""
+    def taken(self, rendering: Rendering, objects: Iterable[Manifest]) -> list[Manifest]:
+        """Return those objects of a rendering that not only a component brings that nobody takes."""
         unused = set(rendering.added) - self.named_components(rendering.environment)
-        files = [(one, rendering.sources.file_of(one)) for one in rendering.objects] if unused else []
-        left_out = [one for one, file in files if file and unused & set(file.parents)]
-        return [one for one in rendering.objects if one not in left_out]
+
+        def is_unused(manifest: Manifest) -> bool:
+            file = rendering.sources.file_of(manifest)
+            return file is not None and not unused.isdisjoint(file.parents)
+
+        return [one for one in objects if not (unused and is_unused(one))]
 
     def _deployed(self, overlay: Path, renderings: Sequence[Rendering]) -> Rendering:
         named = self.named_components(overlay.name)

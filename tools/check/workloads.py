@@ -8,6 +8,7 @@ from tools.check.catalogue import Scope, rule
 from tools.check.rendering import Problem, Rendering, Tree
 from tools.images import is_reference, name_of
 from tools.manifests import (
+    LEFT_TO_AUTOSCALER,
     FieldPath,
     Manifest,
     Pod,
@@ -15,6 +16,7 @@ from tools.manifests import (
     fewest_pods,
     fields,
     get,
+    is_left_to_an_autoscaler,
     selector_of,
     share,
     title,
@@ -24,8 +26,6 @@ from tools.manifests import (
 # https://github.com/kubernetes/apimachinery/blob/master/pkg/api/validation/objectmeta.go
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ANNOTATIONS_LIMIT = 262144
-# By which deploy/platform knows what begins with one pod.
-_AUTOSCALED = ("metadata", "annotations", "replicas")
 # https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/
 _DEFAULT_METRIC = {"resource": {"name": "cpu", "target": {"type": "Utilization"}}}
 
@@ -148,10 +148,10 @@ def autoscalers(rendering: Rendering) -> Iterator[Problem]:
     """What an autoscaler cannot scale: a fixed number of pods, pods without a request, what another one scales too."""
     for pod in rendering.pods:
         workload, scalers = pod.manifest, autoscalers_of(pod.manifest, rendering.objects)
-        if not scalers and get(workload, _AUTOSCALED) == "autoscaler" and "replicas" not in workload["spec"]:
+        if not scalers and is_left_to_an_autoscaler(workload) and "replicas" not in workload["spec"]:
             yield rendering.problem(
                 workload,
-                _AUTOSCALED,
+                LEFT_TO_AUTOSCALER,
                 f"{title(workload)} leaves its number of pods to an autoscaler that is not there, and keeps one",
                 "give it replicas in the overlay, or its autoscaler back",
             )

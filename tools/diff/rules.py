@@ -13,7 +13,7 @@ from typing import Any
 from tools.diff.changes import Change, Field, Identity, Value, compare
 from tools.diff.rollout import rollout
 from tools.dryrun import Finding
-from tools.manifests import Manifest, Project
+from tools.manifests import Manifest, Project, is_left_to_an_autoscaler
 
 HOOK = "argocd.argoproj.io/hook"
 # Rules that leave others nothing to say.
@@ -82,10 +82,6 @@ def _resumed(_change: Change, found: Field) -> bool:
 
 def _has_no_pods(change: Change, _field: Field) -> bool:
     return _spec(change.before).get("replicas") == 0
-
-
-def _autoscaled(manifest: Manifest | None) -> bool:
-    return _annotation(manifest, "replicas") == "autoscaler"
 
 
 def _shrinks(_change: Change, found: Field) -> bool:
@@ -209,7 +205,7 @@ FIELD_RULES = (
         Effect.SCALES,
         "from {before} to {after} until its autoscaler looks, some seconds later, and then as many as that says",
         "to lose none meanwhile, hand the number over first: docs/runbooks/mettre-a-l-echelle.md",
-        when=lambda change, _field: _autoscaled(change.after),
+        when=lambda change, _field: is_left_to_an_autoscaler(change.after),
     ),
     FieldRule(
         "number taken from an autoscaler",
@@ -218,7 +214,7 @@ FIELD_RULES = (
         Effect.SCALES,
         "to {after} at once, however many its autoscaler has made of it",
         "under load, ask for as many as there are: kubectl get deployments",
-        when=lambda change, _field: _autoscaled(change.before),
+        when=lambda change, _field: is_left_to_an_autoscaler(change.before),
     ),
     FieldRule(
         "fewer pods",

@@ -21,6 +21,7 @@ from tools.manifests import (
     backends_of,
     listeners_of,
     namespace_of,
+    parents_of,
     pods_of,
     selector_of,
     selects,
@@ -118,14 +119,11 @@ def _route_urls(route: Manifest, names: set[str], gateways: Sequence[Manifest]) 
 
 
 def _listeners(route: Manifest, gateways: Sequence[Manifest]) -> Iterator[dict[str, Any]]:
-    for parent in route["spec"].get("parentRefs", []):
+    for _, parent in parents_of(route):
         for gateway in gateways:
-            for _, listener in listeners_of(gateway):
-                if gateway["metadata"]["name"] == parent["name"] and parent.get("sectionName") in (
-                    None,
-                    listener["name"],
-                ):
-                    yield listener
+            if gateway["metadata"]["name"] == parent["name"]:
+                listeners = (listener for _, listener in listeners_of(gateway))
+                yield from (one for one in listeners if parent.get("sectionName") in (None, one["name"]))
 
 
 def _addresses(cluster: Cluster, service: Manifest) -> Iterator[str]:
