@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tools.dryrun import Answer, Finding, Request, ask, path_of, program
+from tools.command import run_program
+from tools.dryrun import Answer, Finding, Request, ask, define, path_of, program
 from tools.dryrun.define import DEFINITIONS
 from tools.dryrun.program import HOW, PROGRAM, NotBuiltError, running
 from tools.manifests import Manifest, get
@@ -306,3 +307,20 @@ def test_a_path_leads_into_the_manifest() -> None:
     assert path_of(Finding("validation", "no", field="data[a.b]"), manifest) == ("data", "a.b")
     assert path_of(Finding("validation", 'Invalid value: "x": no', field="spec.template.labels"), manifest) == labels
     assert path_of(Finding("validation", "too long"), manifest) == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [([], "required"), (["v1", "absent.yaml"], "absent.yaml"), (["v7", "kind.yaml"], "with a version v7")],
+    ids=["nothing", "absent", "version"],
+)
+def test_a_definition_that_cannot_be_kept_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(define, "DEFINITIONS", tmp_path)
+    (tmp_path / "kind.yaml").write_text((DEFINITIONS / "gateways.gateway.networking.k8s.io.json").read_text())
+    assert run_program("define", lambda: define.main(arguments)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert [one.name for one in tmp_path.iterdir()] == ["kind.yaml"]
