@@ -160,7 +160,7 @@ def found(cluster: Cluster, environment: str) -> Deployed:
         raise RefusedError(
             f"{environment} has an autoscaler, which would set the number of pods: measure one that has none"
         )
-    return Deployed(cluster, environment, f"{url_on(cluster, environment)}api/", api, front)
+    return Deployed(cluster, environment, f"{url_on(cluster, environment, manifests)}api/", api, front)
 
 
 def main(arguments: list[str]) -> None:

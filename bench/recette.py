@@ -18,6 +18,7 @@ from tools.command import FailedError, Parser, RefusedError, ask, overlay, run_p
 from tools.local.context import Cluster, current_cluster
 from tools.local.ports import answers
 from tools.local.url import url_of
+from tools.manifests import Manifest
 from tools.render import render
 from tools.repository import REPOSITORY, followed
 
@@ -115,13 +116,13 @@ def kubernetes(cluster: Cluster) -> str:
     return str(told["gitVersion"]).removeprefix("v")
 
 
-def url_on(cluster: Cluster, environment: str) -> str:
+def url_on(cluster: Cluster, environment: str, manifests: list[Manifest]) -> str:
     """Return where the front of an environment answers, with its API behind it.
 
     Raises:
         RefusedError: if it does not.
     """
-    url = url_of(cluster, render(overlay(environment)))
+    url = url_of(cluster, manifests)
     if not url:
         raise RefusedError(
             f"{environment} has no URL on this cluster, and the load would measure a port-forward's speed:"
@@ -159,7 +160,7 @@ def main(arguments: list[str]) -> None:
     """
     options = asked("bench-recette", arguments)
     cluster = current_cluster()
-    url = url_on(cluster, options.environment)
+    url = url_on(cluster, options.environment, render(overlay(options.environment)))
     api, page = highest_rate(f"{url}api/"), highest_rate(url)
     measured = {
         "rate-api": api.rate,
