@@ -5,6 +5,7 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, expect
 
+from tests.support.browsing import chain
 from tests.support.cluster import Release, overlay_with_banner, press_button, turn_on_live
 from tests.support.product import API, FRONT, PREFIX
 from tests.support.waiting import eventually
@@ -45,7 +46,7 @@ def test_the_page_explains_an_api_that_is_down_and_recovers(restored: Release, p
     )
     page.get_by_role("button", name="Tester l'API").click()
     expect(page.locator("#message")).to_contain_text("L’API est indisponible", timeout=10_000)
-    assert hops(page) == ["passed", "passed", "failed"]
+    assert chain(page) == ["passed", "passed", "failed"]
     expect(page.locator("#bars [data-outcome=failed]").first).to_be_visible()
     answer = requests.get(f"{release.url}/api/", timeout=10)
     assert answer.status_code in {502, 504}
@@ -54,12 +55,7 @@ def test_the_page_explains_an_api_that_is_down_and_recovers(restored: Release, p
     release.cluster.kubectl("scale", f"deployment/{API}", "-n", release.namespace, "--replicas=1")
     expect(page.locator("#answer")).to_contain_text('"service"', timeout=60_000)
     expect(page.locator("#event")).to_contain_text("L’API répond de nouveau", timeout=10_000)
-    assert hops(page) == ["passed", "passed", "passed"]
-
-
-def hops(page: Page) -> list[str | None]:
-    """Return how the page marks each hop of a request's way, from the browser to the API."""
-    return [item.get_attribute("data-state") for item in page.locator("#chain li").all()]
+    assert chain(page) == ["passed", "passed", "passed"]
 
 
 def test_the_front_follows_the_api_s_address(restored: Release) -> None:

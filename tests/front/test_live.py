@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.front.browsing import HIDE, LOOK, chain, live, open_page
+from tests.support.browsing import HIDE, LOOK, chain, live, open_page
 from tests.support.front_server import FORMER, NEWER, Front, ScriptedApi, version_of
 
 VERSION = "/version"

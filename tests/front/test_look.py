@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
-from tests.front.browsing import button, live, message, open_page
+from tests.support.browsing import button, live, message, open_page
 from tests.support.front_server import CONFIGURATION, NEWER, Front, ScriptedApi, version_of
 from tests.support.product import configuration
 from tools.local.front import SITE

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.front.browsing import HIDE, LOOK, button, chain, message, open_page
+from tests.support.browsing import HIDE, LOOK, button, chain, message, open_page
 from tests.support.front_server import (
     CONFIGURATION,
     FORMER,

@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from documents import figures
 from documents.facts import promises
+from tests.support.browsing import live
 from tests.support.clones import change_banner
 from tests.support.product import DEPLOYMENTS, FRONT, PREFIX, namespace
 from tests.support.waiting import eventually
@@ -170,7 +171,7 @@ def press_button(page: Page, url: str) -> dict[str, Any]:
 
 def turn_on_live(page: Page) -> None:
     """Have an open page ask again and again, and wait for the first answer."""
-    page.get_by_role("switch", name="En continu").click()
+    live(page).click()
     expect(page.locator("#sent")).to_have_text("1")
 
 

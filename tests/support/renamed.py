@@ -8,10 +8,9 @@ On one cluster, tests of the two run side by side: nothing that the one makes th
 import sys
 from pathlib import Path
 
-from tests.support.clones import lend_packages
+from tests.support.clones import make_clone
 from tests.support.commands import run
 from tests.support.copies import commit
-from tests.support.git import git
 from tests.support.product import NODE_PORTS, node_port
 from tools.adopt import names
 from tools.local.cluster import CONFIG
@@ -38,10 +37,7 @@ def move_node_ports(clone: Path) -> None:
 
 def make(clone: Path) -> None:
     """Make it, and commit what is its own."""
-    git(REPOSITORY, "clone", "--quiet", REPOSITORY, clone)
-    lend_packages(clone)
-    for key, value in (("user.name", "copy"), ("user.email", "copy@example.org")):
-        git(clone, "config", key, value)
+    make_clone(REPOSITORY, clone)
     rename(clone)
     move_node_ports(clone)
     commit(clone)

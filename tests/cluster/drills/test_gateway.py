@@ -33,8 +33,8 @@ from tests.cases.changes import predict
 from tests.cluster.agreement import Mutant, judge
 from tests.cluster.clients import Client, pod_of
 from tests.cluster.load import TIMEOUT_SECONDS, Load, load_by
-from tests.front.browsing import live
 from tests.support.api_server import ApiServer
+from tests.support.browsing import live
 from tests.support.clones import make_clone, make_origin
 from tests.support.cluster import Cluster, Measure, press_button, running
 from tests.support.commands import all_blocks, run, steps

@@ -37,6 +37,11 @@ def replacing(pattern: str, replacement: str, file: Path = OVERLAY / "kustomizat
     return edit
 
 
+def following(url: str) -> Callable[[Path], None]:
+    """Return the edit that a fork makes: the one line that names the repository."""
+    return replacing(r"repoURL: .*", f"repoURL: {url}", Path("argocd/application.yaml"))
+
+
 @dataclass(frozen=True)
 class Source:
     """A clone of the repository, as a developer has it; what it pushes is what Argo CD sees."""

@@ -3,7 +3,6 @@
 Besides what tests/cluster needs: Argo CD in the namespace argocd, polling Git every few seconds, and git's daemon.
 """
 
-import re
 import shutil
 import socket
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster.gitops.application import APPLICATION, NAMESPACE, Builder, Loop, Source
+from tests.cluster.gitops.application import APPLICATION, NAMESPACE, Builder, Loop, Source, following
 from tests.support.clones import make_origin
 from tests.support.cluster import Cluster, Measure
 from tests.support.git import git
@@ -52,11 +51,7 @@ def bootstrap(
     """What brings the application up by `kubectl apply -k argocd`; it goes at the end, with all that it deployed."""
     argocd = tmp_path_factory.mktemp("fork") / "argocd"
     shutil.copytree(REPOSITORY / "argocd", argocd)
-    application = argocd / "application.yaml"
-    # What a fork does: the one line that names the repository.
-    text, count = re.subn(r"repoURL: .*", f"repoURL: {source.url}", application.read_text())
-    assert count == 1
-    application.write_text(text)
+    following(source.url)(argocd.parent)
 
     def apply() -> Loop:
         cluster.kubectl("apply", "-k", argocd)

@@ -11,7 +11,7 @@ from subprocess import Popen
 
 import pytest
 
-from tests.cluster.gitops.application import NAMESPACE, Loop
+from tests.cluster.gitops.application import NAMESPACE, Loop, following
 from tests.support.clones import make_clone
 from tests.support.commands import commands, run
 from tests.support.git import git
@@ -83,9 +83,7 @@ def taken(
     eventually(lambda: _lists_pods(loop, clone), 90, "the pods are measured")
     run(commands("autoscaling-commit"), clone)
     git(clone, "commit", "--quiet", "--all", "--message=Let the load decide")
-    # What a fork does; the test's repository is one.
-    application = clone / "argocd" / "application.yaml"
-    application.write_text(re.sub(r"repoURL: .*", f"repoURL: {loop.source.url}", application.read_text()))
+    following(loop.source.url)(clone)  # the test's repository is a fork
     try:
         with watched(scratch / "replicas", NAMESPACE, "deployments", REPLICAS) as seen:
             run(commands("autoscaling-hand-over"), clone)

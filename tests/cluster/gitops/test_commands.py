@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.gitops.application import APPLICATION, Builder, Loop
+from tests.cluster.gitops.application import APPLICATION, Builder, Loop, following
 from tests.support.clones import make_clone
 from tests.support.cluster import Cluster
 from tests.support.commands import commands, run
@@ -20,8 +20,7 @@ from tools.repository import REPOSITORY
 def clone(loop: Loop, tmp_path: Path) -> Iterator[Path]:
     """An operator's clone of the repository that Argo CD follows, whose application names it."""
     clone = make_clone(Path(loop.source.git("remote", "get-url", "origin")), tmp_path / "clone")
-    application = clone / "argocd" / "application.yaml"
-    application.write_text(re.sub(r"repoURL: .*", f"repoURL: {loop.source.url}", application.read_text()))
+    following(loop.source.url)(clone)
     yield clone
     loop.source.pull()
 
