@@ -13,8 +13,9 @@ from pptx.oxml.ns import qn
 from pptx.text.text import _Run
 from pptx.util import Pt
 
+from tests.support.contrast import LEAST_CONTRAST, contrast
+
 LEAST = Pt(18)
-CONTRAST = 4.5  # of text to its ground: WCAG 2.2, 1.4.3
 PICTURE_SHARE = 0.6  # of the slide, at most
 FONTS = Path("/usr/share/fonts/truetype/liberation")
 FAMILIES = {"Arial": "LiberationSans", "Courier New": "LiberationMono"}  # of the same widths
@@ -123,23 +124,17 @@ def _ground(slide: Any, holder: Any) -> str:
     return ground
 
 
-def luminance(colour: str) -> float:
-    """Return the relative luminance of a colour (RRGGBB); WCAG 2.2."""
-    parts = [int(colour[start : start + 2], 16) / 255 for start in (0, 2, 4)]
-    red, green, blue = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+def channels(colour: str) -> list[float]:
+    """Return those of a colour that is written as RRGGBB."""
+    return [int(colour[start : start + 2], 16) / 255 for start in (0, 2, 4)]
 
 
 def faint(deck: Any) -> list[str]:
     return [
         where
         for where, slide, holder, run in runs(deck)
-        if run.font.color.type is None or contrast(str(run.font.color.rgb), _ground(slide, holder)) < CONTRAST
+        if run.font.color.type is None
+        or contrast(channels(str(run.font.color.rgb)), channels(_ground(slide, holder))) < LEAST_CONTRAST
     ]
 
 

@@ -8,6 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.support.browsing import button, live, message, open_page
+from tests.support.contrast import LEAST_CONTRAST, contrast
 from tests.support.front_server import CONFIGURATION, NEWER, Front, ScriptedApi, version_of
 from tests.support.product import configuration
 from tools.local.front import SITE
@@ -23,7 +24,6 @@ SUM_SHIFTS = """
   new PerformanceObserver(list => list.getEntries().forEach(entry => { shift += entry.value; }))
     .observe({ type: "layout-shift", buffered: true });
 """
-RATIO = 4.5  # https://www.w3.org/TR/WCAG22/#contrast-minimum
 
 
 def assert_accessible(page: Page) -> None:
@@ -103,19 +103,12 @@ def channels(colour: str) -> list[float]:
     return [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
 
 
-def luminance(colour: str) -> float:
-    """Return a colour's relative luminance: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels(colour)]
-    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def contrast(page: Page) -> float:
+def contrast_of_band(page: Page) -> float:
     """Return that of the environment's band: its words on its colour."""
     style = page.locator("#band").evaluate(
         "band => [getComputedStyle(band).color, getComputedStyle(band).backgroundColor]"
     )
-    dark, light = sorted(map(luminance, style))
-    return (light + 0.05) / (dark + 0.05)
+    return contrast(*map(channels, style))
 
 
 @pytest.mark.parametrize("environment", environments())
@@ -126,14 +119,14 @@ def test_the_environment_s_colour_and_mark_can_be_read(page: Page, staged: Front
         page.emulate_media(color_scheme=scheme)
         open_page(page, staged)
         expect(page.locator("#mark")).to_have_text(configured.get("mark", "■"))
-        assert contrast(page) >= RATIO
+        assert contrast_of_band(page) >= LEAST_CONTRAST
 
 
 @pytest.mark.parametrize("colour", ["#000000", "#ffffff", "#767676", "#777777", "#0000ff", "#ff0000", "#808000"])
 def test_on_any_colour_the_words_can_be_read(page: Page, staged: Front, colour: str) -> None:
     staged.config.write_text(json.dumps(CONFIGURATION | {"colour": colour}))
     open_page(page, staged)
-    assert contrast(page) >= RATIO
+    assert contrast_of_band(page) >= LEAST_CONTRAST
     shown = page.locator("#band").evaluate("band => getComputedStyle(band).backgroundColor")
     assert channels(shown) == [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
 
@@ -143,7 +136,7 @@ def test_without_a_colour_or_a_mark_there_are_default_ones(page: Page, staged: F
     staged.config.write_text(json.dumps(CONFIGURATION | {"colour": wrong, "mark": None}))
     open_page(page, staged)
     expect(page.locator("#mark")).to_have_text("■")
-    assert contrast(page) >= RATIO
+    assert contrast_of_band(page) >= LEAST_CONTRAST
     expect(page.locator("#banner")).to_have_text(CONFIGURATION["banner"])
 
 
