@@ -48,7 +48,8 @@ _HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
 _GENERATED = ("ConfigMap", "Secret")
 # No definition can bring a group without a dot; those below k8s.io are protected.
 # https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/2337-k8s.io-group-protection
-_OWN_GROUP = re.compile(r"\w*|.*\.k8s\.io")
+# The Prometheus operator's has no kind that is called like one of Kubernetes.
+_OWN_GROUP = re.compile(r"\w*|.*\.k8s\.io|monitoring\.coreos\.com")
 
 
 def title(manifest: Manifest) -> str:
@@ -165,6 +166,13 @@ def parents_of(route: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:
     """Give what an HTTPRoute says it belongs to, each reference with its path."""
     for index, one in enumerate(get(route, ("spec", "parentRefs")) or []):
         yield ("spec", "parentRefs", index), one
+
+
+def targets_of(probe: Manifest) -> Iterator[tuple[FieldPath, str]]:
+    """Give the addresses that a Probe asks, each with its path."""
+    path = ("spec", "targets", "staticConfig", "static")
+    for index, one in enumerate(get(probe, path) or []):
+        yield (*path, index), str(one)
 
 
 def backends_of(route: Manifest) -> Iterator[tuple[FieldPath, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from tools.repository import OVERLAYS, REPOSITORY
 COMPONENTS = OVERLAYS.parent / "components"
 NAMES = sorted(file.parent.name for file in COMPONENTS.glob("*/kustomization.yaml"))
 # Rules on what objects owe each other; between environments there is nothing to ask here.
-BETWEEN_OBJECTS = ("certificate", "gateway", "host", "way-in")
+BETWEEN_OBJECTS = ("certificate", "gateway", "host", "probe", "way-in")
 # What each is nothing without.
 NEEDS = {"gateway": {"network-policy"}, "acme-http01": {"gateway", "network-policy"}}
 GATEWAY = """- {op: replace, path: /spec/gatewayClassName, value: any}
@@ -28,6 +28,7 @@ GATEWAY = """- {op: replace, path: /spec/gatewayClassName, value: any}
 - {op: replace, path: /spec/listeners/1/hostname, value: any.example}
 - {op: replace, path: /metadata/annotations/cert-manager.io~1cluster-issuer, value: any}
 """
+PROBE = "- {op: replace, path: /spec/targets/staticConfig/static, value: ['https://any.example/']}"
 
 
 def makes_sense(taken: Sequence[str]) -> bool:
@@ -61,6 +62,8 @@ def taking(tree: Tree, taken: Sequence[str]) -> Rendering:
     if "gateway" in taken:
         (overlay / "gateway.yaml").write_text(GATEWAY)
         kustomization["patches"] = [{"path": "gateway.yaml", "target": {"kind": "Gateway"}}]
+    if {"gateway", "monitoring"} <= set(taken):
+        kustomization["patches"].append({"patch": PROBE, "target": {"kind": "Probe"}})
     (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return tree.render(overlay)
 

@@ -35,6 +35,7 @@ PROVEN_ELSEWHERE = {
     MADE_ANEW: "tests/cluster/gitops/test_loop.py",
     NOT_PERMITTED: "tests/cluster/gitops/test_refusals.py",
     **dict.fromkeys(("another gateway", "issuer", "way in"), "tests/cluster/drills/test_gateway.py"),
+    "what is watched": "tests/cluster/drills/test_monitoring.py",
 }
 # As paths of a clone.
 UNFOLLOWED, SYNCED = map(path, (BY_HAND, FOLLOWED))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from tools.check.catalogue import Scope, rule
 from tools.check.names import made_secrets
@@ -15,6 +16,7 @@ from tools.manifests import (
     listeners_of,
     namespace_of,
     parents_of,
+    targets_of,
     title,
     type_of,
 )
@@ -122,6 +124,23 @@ def ways_in(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
             if service["metadata"]["name"] in routed and type_of(service) in NODE_PORT_TYPES:
                 reason = f"{title(service)} is behind a Gateway, and has a way in beside it"
                 yield rendering.problem(service, ("spec", "type"), reason, "take out the patch that makes it so")
+
+
+@rule(
+    "probe",
+    Scope.RENDERINGS,
+    why="The front turns it away, as it lets in nobody but the gateway: an alert without a fault, and none of TLS.",
+    remedy="Let the overlay's patch of the Probe ask what users type.",
+)
+def probes(tree: Tree, renderings: list[Rendering]) -> Iterator[Problem]:
+    """A Probe that does not ask by a host name of the Gateway that leads there."""
+    for rendering, gateway in _gateways(tree, renderings):
+        names = sorted({str(one["hostname"]) for _, one in listeners_of(gateway) if one.get("hostname")})
+        for probe in tree.taken(rendering, rendering.of_kind("Probe")):
+            for path, target in targets_of(probe) if names else ():
+                if urlsplit(target).hostname not in names:
+                    reason = f"{title(probe)} asks {target}, past {title(gateway)}"
+                    yield rendering.problem(probe, path, reason, f"ask {' or '.join(names)}, by https")
 
 
 @rule(

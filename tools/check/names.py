@@ -18,6 +18,7 @@ from tools.manifests import (
     port_of,
     selector_of,
     selects,
+    targets_of,
     title,
 )
 
@@ -86,6 +87,8 @@ def _selectors(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, dict
     for policy in rendering.of_kind("NetworkPolicy"):
         yield policy, ("spec", "podSelector", "matchLabels"), selector_of(policy)
         yield from ((policy, (*path, "matchLabels"), get(policy, path)) for path in _peers(policy))
+    for monitor in _pod_monitors(rendering):
+        yield monitor, ("spec", "selector", "matchLabels"), selector_of(monitor)
     for pod in rendering.pods:
         for index, spread in enumerate(pod.spec.get("topologySpreadConstraints") or []):
             path = (*pod.path, "spec", "topologySpreadConstraints", index, "labelSelector")
@@ -152,6 +155,26 @@ def _reached(rendering: Rendering, peers: list[dict[str, Any]]) -> list[Pod]:
     if any(peer.keys() != {"podSelector"} for peer in peers):
         return []
     return [pod for peer in peers for pod in rendering.selected(peer["podSelector"])]
+
+
+def _pod_monitors(rendering: Rendering) -> Iterator[Manifest]:
+    """Give those of pods of their own namespace: others are not known here."""
+    return (one for one in rendering.of_kind("PodMonitor") if not get(one, ("spec", "namespaceSelector")))
+
+
+@rule(
+    "monitor-port",
+    why="Prometheus scrapes nothing, and Kubernetes accepts it without a word: alerts of these metrics never fire.",
+    remedy="Name a port that a container opens.",
+)
+def monitor_ports(rendering: Rendering) -> Iterator[Problem]:
+    """A port of a PodMonitor that no container of its pods opens."""
+    for monitor in _pod_monitors(rendering):
+        pods = rendering.selected(selector_of(monitor))
+        for index, endpoint in enumerate(get(monitor, ("spec", "podMetricsEndpoints")) or []):
+            path: FieldPath = ("spec", "podMetricsEndpoints", index, "port")
+            if pods and "port" in endpoint:
+                yield from filter(None, [_unopened(rendering, monitor, path, pods, "scrapes")])
 
 
 @rule(
@@ -414,9 +437,16 @@ def _texts(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str, str
         for field in ("command", "args"):
             for index, text in enumerate(container.data.get(field) or []):
                 yield container.manifest, (*container.path, field, index), _expanded(text, values), text
+    for manifest, path, text in _plain_texts(rendering):
+        yield manifest, path, text, text
+
+
+def _plain_texts(rendering: Rendering) -> Iterator[tuple[Manifest, FieldPath, str]]:
+    """Give those in which nothing is expanded."""
     for manifest in rendering.of_kind("ConfigMap"):
-        for key, text in (manifest.get("data") or {}).items():
-            yield manifest, ("data", key), text, text
+        yield from ((manifest, ("data", key), text) for key, text in (manifest.get("data") or {}).items())
+    for probe in rendering.of_kind("Probe"):
+        yield from ((probe, path, target) for path, target in targets_of(probe))
 
 
 def _expanded(text: str, values: dict[str, str]) -> str:

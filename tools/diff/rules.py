@@ -274,6 +274,13 @@ FIELD_RULES = (
         Effect.STAYS,
         "the gateway follows within seconds, for new requests; no pod restarts",
     ),
+    FieldRule(
+        "what is watched",
+        "PodMonitor Probe PrometheusRule",
+        "spec",
+        Effect.STAYS,
+        "Prometheus follows within two minutes; no pod restarts",
+    ),
     FieldRule("drains", "PodDisruptionBudget", "spec", Effect.STAYS, "it counts at the next drain of a node"),
     FieldRule(
         "Pod Security",
