@@ -106,7 +106,7 @@ build_with_go() {
 # build_go_tool PACKAGE [MODULE]: a program of MODULE (default: tools).
 build_go_tool() { build_with_go "${1//\//-}" "${2:-tools}" install "$1"; }
 
-# What judges alerts as Prometheus does. Upstream's own tag leaves out how it finds targets in each cloud: half of the build.
+# What judges alerts as Prometheus does. By upstream's own tag, without how it finds targets in each cloud.
 build_promtool() { build_with_go promtool tools/promtool install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool; }
 
 # The API server's own code, which says what a cluster would: minutes the first time.
