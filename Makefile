@@ -17,7 +17,7 @@ unexport ENV
 options = $(if $(filter command,$(origin OPTIONS)),$(OPTIONS))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-page bench-recette bench-growth deploy undeploy url diff promote environments cluster pages docs adopt new-environment lock clean
+.PHONY: help run test lint check copies mutants e2e by-hand gitops drills bench bench-page bench-recette bench-growth deploy undeploy url diff promote seal environments cluster pages docs adopt new-environment lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,9 +57,13 @@ lint: ## run the linters alone
 	python -m checkov.main --config-file .checkov.yaml
 	python -m tools check
 
-check: ## say what is wrong in the overlays, with file and line, without a cluster
+check: ## say what is wrong in the overlays, with file and line, without a cluster: [OPTIONS=--live, to ask it too]
 	@tools/setup.sh check
-	@python -m tools check
+	@python -m tools check $(options)
+
+seal: ## encrypt a value for one cluster, for Git: ENV=recette KEY=DB_PASSWORD [CERT=file]; asks for it, or reads the standard input
+	@tools/setup.sh seal
+	@python -m tools seal $(call quote,$(ENV)) $(call quote,$(KEY)) $(call given,CERT,--certificate=)
 
 environments: ## show how the environments differ
 	@tools/setup.sh deploy
@@ -145,7 +149,7 @@ LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --
 lock: ## pin the Python packages anew, after an edit of a .in file
 	$(LOCK) src/api/requirements.in -o src/api/requirements.txt
 	$(LOCK) requirements/test.in -c src/api/requirements.txt -o requirements/test.txt
-	@for set in run go bench documents; do $(LOCK) requirements/$$set.in -c requirements/test.txt -o requirements/$$set.txt; done
+	@for set in run go bench documents seal; do $(LOCK) requirements/$$set.in -c requirements/test.txt -o requirements/$$set.txt; done
 
 clean: ## remove what the targets above installed and built
 	rm -rf .venv .build

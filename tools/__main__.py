@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": ("tools.compare", "show how the environments differ"),
     "new-environment": ("tools.new_environment", "add an environment like one that is there, to every list of them"),
     "promote": ("tools.promote", "have an environment run an image"),
+    "seal": ("tools.seal", "encrypt a value for the Sealed Secrets controller of a cluster, into an overlay"),
     "run": ("tools.local.run", "serve the API and the page on this machine, without Docker or a cluster"),
     "deploy": ("tools.local.deploy", "build the images and bring an environment to the current context's cluster"),
     "undeploy": ("tools.local.undeploy", "take an environment off the current context's cluster"),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what one make target needs, and nothing that is there already.
-#   tools/setup.sh run|deploy|check|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e
+#   tools/setup.sh run|deploy|check|seal|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e
 # Python packages go to .venv, the programs it builds or unpacks to .build/bin; only what apt has (Chromium, LibreOffice, hunspell, npm, wrk)
 # is installed into the system.
 set -euo pipefail
@@ -123,6 +123,7 @@ case $what in
   run) unpack_nginx; make_venv; install_python run ;;
   deploy) make_venv; install_python run; refresh_dryrun ;;
   check) make_venv; install_python run; refresh_dryrun ;;
+  seal) make_venv; install_python run; install_python seal ;;
   adopt) make_venv; install_python test ;;
   dryrun) make_venv; build_dryrun ;;
   dryrun-newest) make_venv; build_newest ;;
@@ -140,5 +141,5 @@ case $what in
   e2e) apt_install chromium chromium fonts-liberation; make_venv; install_python test
     have docker || die "'docker' is missing: the images under test are built with it (https://docs.docker.com/engine/install/)"
     build_go_tool github.com/nektos/act tools/act ;;
-  *) printf 'usage: tools/setup.sh run|deploy|check|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
+  *) printf 'usage: tools/setup.sh run|deploy|check|seal|adopt|dryrun|dryrun-newest|docs|test|bench|bench-recette|cluster|e2e\n' >&2; exit 2 ;;
 esac

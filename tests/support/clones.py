@@ -10,7 +10,7 @@ from tools.repository import REPOSITORY, VENV_BIN
 STAMPS = {".installed"}
 INSTALLED = {"bin", "nginx", "mermaid"}  # of .build; what else is there, a clone makes for itself
 # What the packages of requirements/test.txt, which the tests run with, contain as well.
-OF_TEST = {".venv": {"run.installed", "go.installed"}, ".build": set[str]()}
+OF_TEST = {".venv": {"run.installed", "go.installed", "seal.installed"}, ".build": set[str]()}
 
 
 def shell_environment() -> dict[str, str]:
