@@ -34,7 +34,7 @@ TAG = re.compile(r"(?<=newTag: )sha-[0-9a-f]{40}(, digest: sha256:[0-9a-f]{64})?
 # Where a word that is an environment's name means it: English or YAML, and nothing else is called so there.
 SPEAK_OF_ENVIRONMENTS = ("deploy/", "argocd/", ".github/", "Makefile", "tools/local/kind.yaml", "tests/cases/")
 # What stands before an environment's name elsewhere.
-BEFORE = ("overlays/", "../", "secret-", "ENV=", "ENV: ", "v:", "flux-", "schema-", "chore(", ",^")
+BEFORE = ("overlays/", "../", "secret-", "ENV=", "ENV: ", "v:", "flux-", "schema-", "chore(", ",^", "<<'FIN'\n")
 PAGES = "docs/"
 
 

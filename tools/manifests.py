@@ -45,7 +45,8 @@ def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
 # Kustomize writes a hash without the letters and digits that could make a word or be misread.
 # https://github.com/kubernetes-sigs/kustomize/blob/master/api/hasher/hasher.go
 _HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
-_GENERATED = ("ConfigMap", "Secret")
+# `make seal` writes such a suffix, as Kustomize does of what it generates.
+_GENERATED = ("ConfigMap", "Secret", "SealedSecret")
 # No definition can bring a group without a dot; those below k8s.io are protected.
 # https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/2337-k8s.io-group-protection
 # The Prometheus operator's has no kind that is called like one of Kubernetes.
@@ -78,7 +79,7 @@ def without_hash(name: str) -> str:
 
 
 def base_name(manifest: Manifest) -> str:
-    """Return an object's name, that of a ConfigMap or Secret without the hash that a generator gave it."""
+    """Return an object's name, that of a ConfigMap or a Secret without the suffix that each content has of its own."""
     name = str(manifest["metadata"]["name"])
     return without_hash(name) if manifest["kind"] in _GENERATED else name
 
@@ -245,6 +246,15 @@ def entries(manifest: Manifest) -> Iterator[tuple[FieldPath, str]]:
         encoded = field == "binaryData" or (field, manifest["kind"]) == ("data", "Secret")
         for key, value in (manifest.get(field) or {}).items():
             yield (field, key), _decoded(value) if encoded and not is_encrypted(manifest) else str(value)
+
+
+def keys_of(manifest: Manifest) -> Iterator[FieldPath]:
+    """Give the keys of a ConfigMap or of a Secret, or of the Secret that a SealedSecret becomes, each with its path."""
+    if manifest["kind"] == "SealedSecret":
+        for field in (("spec", "encryptedData"), ("spec", "template", "data")):
+            yield from ((*field, key) for key in get(manifest, field) or {})
+    else:
+        yield from (path for path, _ in entries(manifest))
 
 
 def _decoded(value: str) -> str:

@@ -17,7 +17,7 @@ COMPONENT = "component"
 @cache
 def with_every_component(name: str) -> list[Manifest]:
     with open_tree(REPOSITORY) as tree:
-        return tree.render(overlay(name), tree.missing_components(overlay(name))).objects
+        return tree.renderings(overlay(name))[-1].objects
 
 
 def has_a_gateway(name: str) -> bool:

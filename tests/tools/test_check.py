@@ -276,7 +276,7 @@ def test_status_and_words(
     status: int,
     said: str | None,
 ) -> None:
-    monkeypatch.setattr("tools.check.check", lambda: found)
+    monkeypatch.setattr("tools.check.check", lambda *_, **__: found)
     assert main(["check"]) == status
     out = capsys.readouterr().out
     assert out == said if said else out.endswith("1 to correct, 1 to know\n")

@@ -38,6 +38,7 @@ def manifest(kind: str, name: str = "one", namespace: str = "", api_version: str
     [
         ("ConfigMap", f"datapress-config-{HASH}", "datapress-config"),
         ("Secret", f"datapress-secret-{HASH}", "datapress-secret"),
+        ("SealedSecret", f"datapress-secret-{HASH}", "datapress-secret"),
         # Ten letters that a hash never has, and a hash where no generator is.
         ("ConfigMap", "datapress-dashboards", "datapress-dashboards"),
         ("ConfigMap", "datapress-production", "datapress-production"),

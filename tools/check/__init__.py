@@ -19,6 +19,7 @@ from tools.check import (  # noqa: F401 - their rules register themselves
     gateway,
     kustomizations,
     names,
+    sealed,
     secrets,
     workloads,
 )
@@ -57,21 +58,24 @@ class Finding:
     environments: list[str] = field(default_factory=list)
 
 
-def check(root: Path = REPOSITORY, *, own: bool = True) -> list[Finding]:
+def check(root: Path = REPOSITORY, *, own: bool = True, live: bool = False) -> list[Finding]:
     """Return what is wrong in a repository, in the order of its files.
 
     Args:
         root: the repository
         own: whether it keeps the conventions of this one; else only what is wrong in any is
+        live: whether the current cluster is asked too, for what only its controller of sealed secrets knows
 
     Raises:
-        RefusedError: if it has no overlay.
+        RefusedError: if it has no overlay, or the cluster cannot be asked.
     """
     with open_tree(root, own=own) as tree:
         # Nothing can be said of what is no YAML.
         if unreadable := _found(RULES["syntax"], "", tree):
             return _merged(tree, unreadable)
         found, renderings = _rendered(tree)
+        if live:
+            found += _unreadable(renderings)
         try:
             answers = apiserver.judge(tree, renderings)
         except NotBuiltError as error:
@@ -133,6 +137,12 @@ def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
     return found, renderings
 
 
+def _unreadable(renderings: list[Rendering]) -> list[Found]:
+    """Return the sealed secrets that the current cluster cannot read; what components add has none of its own."""
+    plain = [one for one in renderings if not one.added]
+    return [("sealed-secret", problem, one.environment) for one in plain for problem in sealed.unreadable_here(one)]
+
+
 def _relations(tree: Tree, valid: list[Rendering], before: list[Found], *, judged: bool) -> list[Found]:
     """Return what is wrong between objects, and between renderings, beside what was found before."""
     found = [one for each in valid for one in _all(tree, Scope.RENDERING, each.environment, each, judged=judged)]
@@ -171,6 +181,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"rules:\n{listed}\n\nA note does not change the exit status."
     parser.add_argument("--explain", metavar="RULE", help="say why a rule is there, what to do, and give an example")
     parser.add_argument("--root", metavar="DIR", type=Path, help="check another repository, or its folder of overlays/")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="ask the current cluster too: can its controller read what is sealed?",
+    )
     add_json_option(parser)
 
 
@@ -178,12 +193,12 @@ def main(options: argparse.Namespace) -> int:
     """Report what is wrong; return 1 if anything but notes is.
 
     Raises:
-        RefusedError: if a rule is to be explained that there is not, or a directory has no overlay.
+        RefusedError: if a rule is to be explained that there is not, a directory has no overlay, or no cluster answers.
     """
     if options.explain is not None:
         print(explain(options.explain))
         return 0
-    found = check(options.root, own=False) if options.root else check()
+    found = check(options.root or REPOSITORY, own=not options.root, live=options.live)
     if options.json:
         print_json([vars(finding) for finding in found])
     else:

@@ -11,9 +11,10 @@ from tools.manifests import (
     FieldPath,
     Manifest,
     Pod,
+    Read,
     backends_of,
-    entries,
     get,
+    keys_of,
     parents_of,
     port_of,
     selector_of,
@@ -31,7 +32,7 @@ _HOST = re.compile(
 # What makes a Secret in the cluster, and where it may give it another name than its own: of Sealed Secrets, of the
 # External Secrets Operator and of cert-manager.
 _MAKERS: dict[str, FieldPath] = {
-    "SealedSecret": ("spec", "template", "metadata", "name"),
+    "SealedSecret": ("metadata", "name"),
     "ExternalSecret": ("spec", "target", "name"),
     "Certificate": ("spec", "secretName"),
 }
@@ -240,6 +241,16 @@ def made_secrets(rendering: Rendering) -> set[str]:
     return own | {_secret_of(one) for one in rendering.objects if one["kind"] in _MAKERS}
 
 
+def sealed_of(rendering: Rendering) -> list[Manifest]:
+    """Return the SealedSecrets of a rendering."""
+    return [one for one in rendering.objects if one["kind"] == "SealedSecret"]
+
+
+def _sealed(rendering: Rendering, read: Read) -> Manifest | None:
+    """Return the SealedSecret that becomes the Secret which is read; None if there is none."""
+    return next((one for one in sealed_of(rendering) if (read.kind, read.name) == ("Secret", _secret_of(one))), None)
+
+
 def _secret_of(maker: Manifest) -> str:
     return str(get(maker, _MAKERS[maker["kind"]]) or maker["metadata"]["name"])
 
@@ -287,8 +298,8 @@ def absent_keys(rendering: Rendering) -> Iterator[Problem]:
     """A key that is read and not there."""
     for pod in rendering.pods:
         for one in pod.reads():
-            manifest = rendering.find(one.kind, one.name)
-            keys = [str(path[-1]) for path, _ in entries(manifest)] if manifest else []
+            manifest = rendering.find(one.kind, one.name) or _sealed(rendering, one)
+            keys = [str(path[-1]) for path in keys_of(manifest)] if manifest else []
             if manifest and one.key and not one.optional and one.key not in keys:
                 yield rendering.problem(
                     pod.manifest,
@@ -313,9 +324,10 @@ def unread_keys(rendering: Rendering) -> Iterator[Problem]:
         for one in rendering.of_kind("Ingress")
         for tls in one["spec"].get("tls") or []
     }
-    for manifest in rendering.of_kind("ConfigMap", "Secret"):
-        identity = manifest["kind"], manifest["metadata"]["name"]
-        for path, _ in entries(manifest):
+    for manifest in [*rendering.of_kind("ConfigMap", "Secret"), *sealed_of(rendering)]:
+        is_sealed = manifest["kind"] in _MAKERS
+        identity = ("Secret", _secret_of(manifest)) if is_sealed else (manifest["kind"], manifest["metadata"]["name"])
+        for path in keys_of(manifest):
             key = str(path[-1])
             if identity not in whole and (*identity, key) not in read:
                 known = [other for kind, name, other in read if (kind, name) == identity]

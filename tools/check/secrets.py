@@ -45,8 +45,9 @@ _RANDOM_BITS = 3.8
     "secret",
     why="What was once in Git is known for ever, to everybody who ever cloned it.",
     remedy=(
-        "Take it out, change it where it is used, and leave a dummy that begins with demo-, which the API refuses "
-        "in production. What is none stands in deploy/allowed-secrets.yaml with its file, the text and the reason."
+        "Take it out, change it where it is used, and seal the new one (make seal), or leave a dummy that begins "
+        "with demo-, which the API refuses in production. What is none stands in deploy/allowed-secrets.yaml with its "
+        "file, the text and the reason."
     ),
 )
 def secrets(rendering: Rendering) -> Iterator[Problem]:
@@ -61,7 +62,7 @@ def secrets(rendering: Rendering) -> Iterator[Problem]:
                 one.manifest,
                 one.path,
                 f"'{one.name}' of {title(one.manifest)} {reason}",
-                f"take it out of Git and change it where it is used; a dummy begins with {DUMMY}",
+                f"take it out of Git, change it where it is used, and `make seal` it; a dummy begins with {DUMMY}",
                 word=_first_line(value, reason),
             )
 
