@@ -51,7 +51,8 @@ def _render_once() -> Iterator[None]:
     rendered: dict[bytes, tuple[str, str]] = {}
 
     def remembered(overlay: Path) -> tuple[str, str]:
-        deploy = overlay.parent.parent
+        # The platform's own kustomization stands beside overlays/, not in it.
+        deploy = overlay.parent.parent if overlay.parent.name == "overlays" else overlay.parent
         content = hashlib.sha256(overlay.name.encode())
         # Of other overlays they take the images, and nothing else.
         others = [one for one in overlay.parent.iterdir() if one != overlay]
