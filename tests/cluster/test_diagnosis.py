@@ -2,16 +2,18 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.support.cluster import Release
 from tests.support.commands import commands, run
-from tests.support.product import API, FRONT, PREFIX, image
+from tests.support.product import API, FOLLOWED, FRONT, PREFIX, image
 from tests.support.waiting import eventually
 from tools.manifests import Manifest
 from tools.render import render
@@ -19,6 +21,8 @@ from tools.repository import OVERLAYS, REPOSITORY
 
 Look = Callable[..., str]
 CRASHING = rf"({API}-\S+) +false +CrashLoopBackOff +Error +2"
+# Its workers: the first process of a container ignores this signal.
+STOP = "for process in /proc/[0-9]*; do [ ${process#/proc/} = $$ ] || kill -STOP ${process#/proc/}; done"
 HUNGRY = ["python", "-c", "hoard = b'x' * 2**30"]
 
 
@@ -59,10 +63,12 @@ FAULTS = {
 
 @pytest.fixture
 def look(restored: Release) -> Look:
-    """Run commands of the runbook on an environment."""
+    """Run commands of the runbook on an environment, by the variables that its first commands set."""
+    chosen = commands("an-environment-to-diagnose").replace(FOLLOWED, restored.name)
+    space, address = run(f'{chosen}\necho "$ESPACE $ADRESSE"', REPOSITORY).split()
 
     def look(name: str, **variables: str) -> str:
-        return run(commands(name), REPOSITORY, ESPACE=restored.namespace, ADRESSE=restored.url, **variables)
+        return run(commands(name), REPOSITORY, ESPACE=space, ADRESSE=address, **variables)
 
     return look
 
@@ -112,9 +118,7 @@ def test_pods_that_do_not_start(restored: Release, look: Look) -> None:
             return not missing(expected, looks[-1])
 
         eventually(all_shows, 90, "each pod shows its state")
-        (crashing,) = re.findall(CRASHING, looks[-1])
-        said = look("look-at-logs", POD=crashing)
-        assert "LOG_LEVEL holds 'loud'" in said
+        eventually(lambda: "LOG_LEVEL holds 'loud'" in look("look-at-logs"), 60, "the pod that is not ready says why")
         # The former pods serve on, as the page says.
         assert "/api/ 200" in look("look-as-a-user")
     finally:
@@ -136,8 +140,37 @@ def test_an_api_without_pods(restored: Release, look: Look) -> None:
         restored.kubectl("scale", f"deployment/{API}", "--replicas=1")
 
 
+def test_a_request_is_found_by_its_id(restored: Release, look: Look) -> None:
+    """The page shows it to users; here an address that the API does not have stands for what they met."""
+    wrong = f"{restored.url}/api/absent"
+    identifier = requests.get(wrong, timeout=5).headers["X-Request-ID"]
+    lines: list[str] = []
+
+    def found() -> bool:
+        lines[:] = look("find-a-request", IDENTIFIANT=identifier).splitlines()
+        return len(lines) == 2
+
+    eventually(found, 30, "front and API have each a line of it")
+    assert sorted(name for name in (FRONT, API) for line in lines if f"/{name}-" in line) == sorted((FRONT, API))
+
+
+@pytest.mark.timeout(180)
+def test_an_api_that_is_too_slow(restored: Release, look: Look) -> None:
+    """Stopped, as one that has more to do than it can: the front gives up, and its log says so."""
+    identifier = str(uuid.uuid4())
+    pod = restored.pods(API)[0]["metadata"]["name"]
+    eventually(lambda: f"{pod} " in look("look-at-the-load"), 90, "the pod is measured")
+    restored.kubectl("exec", pod, "--", "sh", "-c", STOP)
+    try:
+        answer = requests.get(f"{restored.url}/api/", headers={"X-Request-ID": identifier}, timeout=30)
+        assert answer.status_code == 504
+        eventually(lambda: identifier in look("look-at-the-load"), 30, "the front's log says so")
+    finally:
+        restored.kubectl("delete", "pod", pod, "--now")
+
+
 def test_the_network_from_within(followed: Release) -> None:
-    shown = run(commands("look-at-the-network"), Path())
+    shown = run(commands("look-at-the-network"), Path(), ESPACE=followed.namespace)
     assert '{"status":"ok"}' in shown
     assert all(f"Name:         {name}" in shown for name in ("default-deny", API, FRONT))
     assert followed.pods(FRONT)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.gitops.application import NAMESPACE, OVERLAY, Builder, Loop, replacing
 from tests.support.cluster import Measure
+from tests.support.commands import commands, run
 from tests.support.product import API, FOLLOWED, FRONT, PREFIX
 from tests.support.waiting import eventually
 from tools.promote import pins_of
@@ -111,15 +112,17 @@ def test_a_version_that_crashes(loop: Loop, builder: Builder, measure: Measure) 
 
 
 def test_a_version_that_fails_its_smoke_test(loop: Loop, builder: Builder, measure: Measure) -> None:
-    """Healthy for Kubernetes, so it rolls out: it is another version than the commit asks for that users are served."""
+    """Healthy for Kubernetes, so it rolls out, and users are served it until an operator pastes what the page says."""
     former = loop.served_revision()
     with loop.lossless("smoke-test-revert", measure):
         wrong = replacing(r'"revision": settings\.revision', '"revision": "another"', SOURCES / "app.py")
         mistake = merge(builder, "Serve another version than this one", wrong)
         eventually(lambda: "Job has reached the specified backoff limit" in loop.failure(), 180, "the smoke test fails")
         assert "/api/version serves another, not " + mistake.source in loop.kubectl("logs", f"job/{PREFIX}-smoke")
-        revert = loop.source.revert(mistake.promotion)
+        run(commands("revert-the-last-promotion"), loop.source.directory, ENVIRONNEMENT=FOLLOWED)
+        loop.source.pull()
         seconds, served = until(loop, lambda: loop.served_revision() == former, "the former version is served")
+        revert = loop.source.head()
         eventually(lambda: loop.settled(revert), 120, "the revert is what runs")
     measure("smoke-test-revert", seconds)
     assert served <= {former, "another"}
