@@ -21,6 +21,8 @@ PACKAGES = {
     "bench": "bench.in",
     "tests": "test.in",
 }
+# A command → what is installed for it alone.
+MORE = {"tools/seal.py": "seal.in"}
 # A directory → those that nothing in it may import.
 FORBIDDEN = {"tools": {"documents", "bench"}, "documents": {"bench"}, "src": {"tools", "documents", "bench"}}
 
@@ -47,11 +49,14 @@ def test_a_room_imports_none_that_is_built_on_it(room: str) -> None:
 def test_what_a_room_imports_is_what_its_packages_bring(room: str, listed: str) -> None:
     """What setup.sh installs for a command is all that it has; what another package happens to bring may go with it."""
     own = {"datapress_api"} | {path.name for path in REPOSITORY.iterdir()}
-    given = declared(REPOSITORY / "requirements" / listed)
-    names = {name.partition(".")[0] for file in (REPOSITORY / room).rglob("*.py") for name in imported(file)}
-    foreign = names - sys.stdlib_module_names - own
+    foreign: dict[str, set[str]] = {}
+    for file in (REPOSITORY / room).rglob("*.py"):
+        more = MORE.get(str(file.relative_to(REPOSITORY)))
+        given = frozenset().union(*(declared(REPOSITORY / "requirements" / one) for one in (listed, more) if one))
+        for name in {name.partition(".")[0] for name in imported(file)} - sys.stdlib_module_names - own:
+            foreign.setdefault(name, set()).update(set() if given & distributions(name) else {file.name})
     assert foreign
-    assert [name for name in sorted(foreign) if not given & distributions(name)] == []
+    assert {name: files for name, files in foreign.items() if files} == {}
 
 
 providers = cache(packages_distributions)
