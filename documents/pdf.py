@@ -16,7 +16,7 @@ import yaml
 
 from documents.figures import last_day
 from documents.stamp import keyword, keywords_of
-from documents.typography import keep_punctuation
+from documents.typography import typeset
 from tools.command import FailedError, ask, one_line, require, run_program
 from tools.local.front import SITE
 from tools.repository import APPLICATION, REPOSITORY
@@ -82,13 +82,13 @@ def html(page: str, mark: str) -> str:
     told |= {"css": (PRINT / "print.css").as_uri()}
     arguments = [f"--variable={name}={_plain(text)}" for name, text in told.items()]
     arguments += ["--standalone", "--toc", "--toc-depth=3", f"--template={PRINT / 'template.html'}", "--wrap=none"]
-    return french_spaces(pypandoc.convert_text(body, "html", format="gfm", extra_args=arguments))
+    return in_french(pypandoc.convert_text(body, "html", format="gfm", extra_args=arguments))
 
 
-def french_spaces(text: str) -> str:
-    """Return HTML whose punctuation does not begin a line; code stays as it is."""
+def in_french(text: str) -> str:
+    """Return HTML as French is typeset; code stays as it is."""
     pieces = re.split(r"(<pre.*?</pre>|<code.*?</code>|<style.*?</style>|<[^>]+>)", text, flags=re.DOTALL)
-    pieces[::2] = map(keep_punctuation, pieces[::2])
+    pieces[::2] = map(typeset, pieces[::2])
     return "".join(pieces)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from documents.pages import value
-from documents.typography import keep_punctuation
+from documents.typography import typeset
 from tools.repository import REPOSITORY
 
 DIRECTORY = REPOSITORY / "docs" / "presentation"
@@ -15,7 +15,6 @@ SOURCE = DIRECTORY / "presentation.yaml"
 PRESENTATION = SOURCE.with_suffix(".pptx")
 PDF = SOURCE.with_suffix(".pdf")
 _NAME = re.compile(r"\{([a-z][\w.-]*)\}")
-_APOSTROPHE = re.compile(r"(?<=\w)'(?=[\w«])")
 _CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -32,12 +31,8 @@ def filled(node: Any) -> Any:
     if isinstance(node, str):
         text = _NAME.sub(lambda found: value(found[1]), node)
         parts = _CODE.split(text)
-        return "".join(part if number % 2 else _typeset(part) for number, part in enumerate(parts))
+        return "".join(part if number % 2 else typeset(part) for number, part in enumerate(parts))
     return node
-
-
-def _typeset(text: str) -> str:
-    return _APOSTROPHE.sub("’", keep_punctuation(text))
 
 
 def load(path: Path = SOURCE) -> dict[str, Any]:

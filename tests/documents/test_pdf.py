@@ -20,7 +20,7 @@ LETTERS = re.compile(r"[\s\u00ad\u2010-]+")  # what a line that is broken may ha
 
 
 def packed(text: str) -> str:
-    return LETTERS.sub("", text)
+    return LETTERS.sub("", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
 
 
 @cache
@@ -70,6 +70,13 @@ def test_it_has_each_value_and_each_caption() -> None:
     captions = re.findall(r"^\*(Figure \d+\. .+)\*$", PAGE.read_text(), re.MULTILINE)
     assert values
     assert [one for one in (*values, *captions) if packed(one) not in text()] == []
+
+
+def test_its_apostrophes_are_typographic() -> None:
+    skip_if_stale(PDF)
+    said = reader().pages[2].extract_text()  # the summary: neither code nor diagrams
+    assert "\N{RIGHT SINGLE QUOTATION MARK}" in said
+    assert not re.search(r"\w'\w", said)
 
 
 def test_diagrams_are_drawn() -> None:
