@@ -8,7 +8,10 @@ import pytest
 from documents.pages import pages
 from tests.documents.reading import CODE, pieces
 from tests.support.commands import CI, NOT_RUN, Block, all_blocks, blocks
+from tools.dryrun import Request, ask
+from tools.manifests import Manifest
 from tools.repository import REPOSITORY
+from tools.texts import load_yaml
 
 # Of a fence; whatever else one writes could be commands that nobody runs.
 LANGUAGES = {"sh", "mermaid", "yaml", "json", "text", "nginx"}
@@ -39,6 +42,22 @@ def sources() -> str:
 
 def test_every_block_is_run_or_says_that_it_is_not() -> None:
     assert wrong(all_blocks(), sources()) == []
+
+
+def objects_of(found: Iterable[Block]) -> list[tuple[str, Manifest]]:
+    """Return the whole objects of Kubernetes that blocks of YAML have, each with its place."""
+    shown = [(block.place, block.text) for block in found if block.language == "yaml"]
+    loaded = [(place, one) for place, text in shown for one in load_yaml(text, place)]
+    return [(place, one) for place, one in loaded if isinstance(one, dict) and {"apiVersion", "kind"} <= one.keys()]
+
+
+def test_no_object_that_a_page_shows_would_be_refused() -> None:
+    shown = objects_of(all_blocks())
+    assert shown
+    (answers,) = ask([Request([one for _, one in shown])]).answers
+    refused = [(place, answer.findings) for (place, _), answer in zip(shown, answers, strict=True) if answer.refusals]
+    assert refused == []
+    assert "ExternalSecret" in {one["kind"] for (_, one), answer in zip(shown, answers, strict=True) if answer.known}
 
 
 @pytest.mark.parametrize(
