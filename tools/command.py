@@ -135,15 +135,22 @@ def require_repository(directory: Path) -> None:
 
 
 def ask(
-    *command: str | Path, cwd: Path | None = None, more: Mapping[str, str] | None = None
+    *command: str | Path, cwd: Path | None = None, more: Mapping[str, str] | None = None, sent: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command quietly, with more variables in its environment, and return what it said."""
-    # Without an input, because kubectl would ask for a name and a password where its configuration has none.
+    """Run a command quietly, with more variables in its environment, and return what it said.
+
+    Args:
+        command: the program and its arguments
+        cwd: where it runs; None for here
+        more: the variables
+        sent: its standard input
+    """
+    # Never the terminal's, because kubectl would ask for a name and a password where its configuration has none.
     return subprocess.run(
         command,
         cwd=cwd,
         env=os.environ | (more or {}),
-        stdin=subprocess.DEVNULL,
+        input=sent,
         capture_output=True,
         encoding="utf-8",
         errors="replace",

@@ -4,7 +4,6 @@ Both go through the API server, as kubeseal does, by the right that the controll
 """
 
 import json
-import subprocess
 from pathlib import Path
 
 from tools.command import RefusedError, ask, one_line
@@ -64,13 +63,7 @@ def unreadable(sealed: list[Manifest]) -> tuple[list[Manifest], str]:
 
 
 def _reads(kubectl: list[str], path: str, sealed: Manifest) -> bool:
-    asked = subprocess.run(
-        [*kubectl, "create", "--raw", path, "--filename=-"],
-        input=json.dumps(sealed),
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    asked = ask(*kubectl, "create", "--raw", path, "--filename=-", sent=json.dumps(sealed))
     # Its answer for what it cannot read, in kubectl's words; anything else means that it was not asked.
     if asked.returncode and "the server reported a conflict" not in asked.stderr:
         raise RefusedError(f"the controller cannot be asked: {one_line(asked.stderr)}")

@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import subprocess
 
 from tools.command import FailedError, RefusedError, ask, do, require, require_docker
 from tools.images import images_of
@@ -100,7 +99,7 @@ def mirror(node: str, registry: str, local: str) -> None:
     path = f"/etc/containerd/certs.d/{registry}"
     hosts = f'[host."http://{local}:5000"]\n'
     write = ["docker", "exec", "--interactive", node, "sh", "-c", f"mkdir -p {path} && cat >{path}/hosts.toml"]
-    done = subprocess.run(write, input=hosts, capture_output=True, text=True, check=False)
+    done = ask(*write, sent=hosts)
     if done.returncode:
         raise FailedError(f"the node {node} cannot be told of the local registry: {done.stderr.strip()}")
 
