@@ -44,7 +44,8 @@ def fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
 
 # Kustomize writes a hash without the letters and digits that could make a word or be misread.
 # https://github.com/kubernetes-sigs/kustomize/blob/master/api/hasher/hasher.go
-_HASH = re.compile(r"-[2456789bcdfghkmt]{10}$")
+HASH_LETTERS, HASH_LENGTH = "2456789bcdfghkmt", 10
+_HASH = re.compile(rf"-[{HASH_LETTERS}]{{{HASH_LENGTH}}}$")
 # `make seal` writes such a suffix, as Kustomize does of what it generates.
 _GENERATED = ("ConfigMap", "Secret", "SealedSecret")
 # No definition can bring a group without a dot; those below k8s.io are protected.

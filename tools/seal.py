@@ -16,7 +16,7 @@ import yaml
 
 from tools.command import RefusedError, overlay
 from tools.controller import certificate
-from tools.manifests import Manifest, get, pods_of, without_hash
+from tools.manifests import HASH_LENGTH, HASH_LETTERS, Manifest, get, pods_of, without_hash
 from tools.render import render
 from tools.repository import REPOSITORY
 
@@ -30,8 +30,6 @@ except ModuleNotFoundError as error:
     raise RefusedError("this Python has no cryptography: use `make seal`, which installs it") from error
 
 FILE = "sealed-secret.yaml"
-# Those of Kustomize's hashes, so that every command knows what is a name and what is not.
-_LETTERS = "2456789bcdfghkmt"
 _HEAD = (
     "# Written by `make seal`: the value can be read by the controller of the cluster that it was sealed for, and by\n"
     "# nobody else. To change it, seal the new one: it gets another name, so that its pods roll.\n"
@@ -164,7 +162,8 @@ def main(options: argparse.Namespace) -> int:
     namespace, name = read_by(render(directory), options.key)
     pem, origin = certificate(options.certificate)
     key = public_key(pem, origin)
-    name = f"{name}-{''.join(random.SystemRandom().choices(_LETTERS, k=10))}"
+    # As Kustomize's hashes are, so that every command knows what is a name and what is not.
+    name = f"{name}-{''.join(random.SystemRandom().choices(HASH_LETTERS, k=HASH_LENGTH))}"
     encrypted = encrypt(asked(options.key), f"{namespace}/{name}", key)
     file = write(directory, sealed_secret(name, namespace, options.key, encrypted))
     print(f"{file.relative_to(REPOSITORY)}: {options.key} of Secret {name} in {namespace}, sealed with {origin}")
