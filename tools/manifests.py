@@ -50,8 +50,8 @@ _HASH = re.compile(rf"-[{HASH_LETTERS}]{{{HASH_LENGTH}}}$")
 _GENERATED = ("ConfigMap", "Secret", "SealedSecret")
 # No definition can bring a group without a dot; those below k8s.io are protected.
 # https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/2337-k8s.io-group-protection
-# The Prometheus operator's has no kind that is called like one of Kubernetes.
-_OWN_GROUP = re.compile(r"\w*|.*\.k8s\.io|monitoring\.coreos\.com")
+# The Prometheus operator's and that of Sealed Secrets have no kind that is called like one of Kubernetes.
+_OWN_GROUP = re.compile(r"\w*|.*\.k8s\.io|monitoring\.coreos\.com|bitnami\.com")
 
 
 def title(manifest: Manifest) -> str:

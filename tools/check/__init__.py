@@ -140,7 +140,7 @@ def _rendered(tree: Tree) -> tuple[list[Found], list[Rendering]]:
 def _unreadable(renderings: list[Rendering]) -> list[Found]:
     """Return the sealed secrets that the current cluster cannot read; what components add has none of its own."""
     plain = [one for one in renderings if not one.added]
-    return [("sealed-secret", problem, one.environment) for one in plain for problem in sealed.unreadable_here(one)]
+    return [("sealed-secret", problem, one.environment) for one, problem in sealed.unreadable_here(plain)]
 
 
 def _relations(tree: Tree, valid: list[Rendering], before: list[Found], *, judged: bool) -> list[Found]:

@@ -241,14 +241,17 @@ def made_secrets(rendering: Rendering) -> set[str]:
     return own | {_secret_of(one) for one in rendering.objects if one["kind"] in _MAKERS}
 
 
-def sealed_of(rendering: Rendering) -> list[Manifest]:
-    """Return the SealedSecrets of a rendering."""
-    return [one for one in rendering.objects if one["kind"] == "SealedSecret"]
-
-
 def _sealed(rendering: Rendering, read: Read) -> Manifest | None:
     """Return the SealedSecret that becomes the Secret which is read; None if there is none."""
-    return next((one for one in sealed_of(rendering) if (read.kind, read.name) == ("Secret", _secret_of(one))), None)
+    sealed = rendering.of_kind("SealedSecret")
+    return next((one for one in sealed if (read.kind, read.name) == _identity(one)), None)
+
+
+def _identity(manifest: Manifest) -> tuple[str, str]:
+    """Return the kind and the name of what pods read: an object, or the Secret that it becomes."""
+    if manifest["kind"] in _MAKERS:
+        return "Secret", _secret_of(manifest)
+    return manifest["kind"], manifest["metadata"]["name"]
 
 
 def _secret_of(maker: Manifest) -> str:
@@ -324,9 +327,8 @@ def unread_keys(rendering: Rendering) -> Iterator[Problem]:
         for one in rendering.of_kind("Ingress")
         for tls in one["spec"].get("tls") or []
     }
-    for manifest in [*rendering.of_kind("ConfigMap", "Secret"), *sealed_of(rendering)]:
-        is_sealed = manifest["kind"] in _MAKERS
-        identity = ("Secret", _secret_of(manifest)) if is_sealed else (manifest["kind"], manifest["metadata"]["name"])
+    for manifest in rendering.of_kind("ConfigMap", "Secret", "SealedSecret"):
+        identity = _identity(manifest)
         for path in keys_of(manifest):
             key = str(path[-1])
             if identity not in whole and (*identity, key) not in read:

@@ -2,10 +2,9 @@
 
 import binascii
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tools.check.catalogue import rule
-from tools.check.names import sealed_of
 from tools.check.rendering import Problem, Rendering
 from tools.controller import unreadable
 from tools.manifests import FieldPath, Manifest, get, title
@@ -22,7 +21,7 @@ _WIDER = ("sealedsecrets.bitnami.com/namespace-wide", "sealedsecrets.bitnami.com
 )
 def sealed_secrets(rendering: Rendering) -> Iterator[Problem]:
     """A SealedSecret for another name or namespace than it is rendered with, or a value that is not sealed."""
-    for manifest in sealed_of(rendering):
+    for manifest in rendering.of_kind("SealedSecret"):
         advice = f"make seal ENV={rendering.environment} KEY={next(iter(manifest['spec']['encryptedData']), '…')}"
         for path, reason in [*_elsewhere(manifest), *_unsealed(manifest)]:
             yield rendering.problem(manifest, path, f"{title(manifest)} {reason}", advice)
@@ -53,15 +52,15 @@ def _is_sealed(value: str) -> bool:
     return 0 < wrapped < len(data) - 2
 
 
-def unreadable_here(rendering: Rendering) -> Iterator[Problem]:
-    """Give the SealedSecrets that the controller of the current cluster cannot read.
+def unreadable_here(renderings: Iterable[Rendering]) -> Iterator[tuple[Rendering, Problem]]:
+    """Give the SealedSecrets that the controller of the current cluster cannot read; it is looked for once.
 
     Raises:
         RefusedError: if it cannot be asked.
     """
-    sealed = sealed_of(rendering)
-    lost, context = unreadable(sealed) if sealed else ([], "")
-    for manifest in lost:
+    sealed = [(rendering, one) for rendering in renderings for one in rendering.of_kind("SealedSecret")]
+    lost, context = unreadable([one for _, one in sealed]) if sealed else ([], "")
+    for rendering, manifest in ((where, one) for where, one in sealed if one in lost):
         reason = f"the controller of {context} cannot read {title(manifest)}: it was sealed for another cluster or key"
         advice = f"if {rendering.environment} belongs there, restore the controller's former key, or seal again"
-        yield rendering.problem(manifest, ("spec", "encryptedData"), reason, advice, note=True)
+        yield rendering, rendering.problem(manifest, ("spec", "encryptedData"), reason, advice, note=True)
