@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.durations import UNITS, seconds
 from tests.support.product import FOLLOWED, PREFIX, namespace, overlay
 from tools.check.rendering import open_tree
 from tools.manifests import Manifest
@@ -24,13 +25,8 @@ from tools.repository import OVERLAYS, REPOSITORY
 COMPONENT = OVERLAYS.parent / "components" / "monitoring"
 OWN, FOREIGN = namespace(FOLLOWED), "globex"
 STEP_SECONDS = 15  # of the probes
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 RUNBOOK = "docs/runbooks/alertes.md"
 Series = dict[str, str]
-
-
-def seconds(text: str) -> int:
-    return int(text[:-1]) * UNITS[text[-1]]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tests.cases.changes import predict
 from tests.support.clones import make_clone, make_origin
 from tests.support.cluster import Cluster, Measure, Release
 from tests.support.commands import commands, run, steps
+from tests.support.durations import seconds
 from tests.support.product import API, FOLLOWED, path
 from tests.support.waiting import eventually
 from tools.diff.rules import Effect
@@ -34,7 +35,6 @@ FACTOR = 20
 EXPORTER = "prom/blackbox-exporter:v0.28.0"
 LOADED_SECONDS = 120
 FIRING_SECONDS = 90
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"\b(\d+)([smhd])\b(?=\])")
 # What the API does wrong: the module is patched before gunicorn loads the application from it.
 BROKEN = """
@@ -57,7 +57,7 @@ run()
 
 
 def shorter(text: str) -> str:
-    return f"{int(text[:-1]) * UNITS[text[-1]] * 1000 // FACTOR}ms"
+    return f"{seconds(text) * 1000 // FACTOR}ms"
 
 
 def shortened(manifest: Manifest) -> Manifest:
