@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.cluster.load import Load, load
+from tests.support.clones import make_clone
 from tests.support.cluster import Cluster, Measure
 from tests.support.git import git
 from tests.support.product import FOLLOWED, namespace, path
@@ -57,6 +58,16 @@ class Source:
 
     def head(self) -> str:
         return self.git("rev-parse", "HEAD")
+
+    def clone(self, into: Path) -> Path:
+        """Make an operator's clone of the repository that Argo CD follows."""
+        return make_clone(Path(self.git("remote", "get-url", "origin")), into)
+
+    def take(self, clone: Path) -> str:
+        """Have main be what an operator's clone is at; return the commit."""
+        git(clone, "push", "--quiet", "origin", "HEAD:main")
+        self.pull()
+        return self.head()
 
     def commit(self, subject: str, edit: Callable[[Path], Any] = lambda _: None) -> str:
         """Pull, edit the tree, commit all of it and push; return the commit."""
@@ -167,6 +178,17 @@ class Loop:
         """Return what runs: each object's identity, and the generation that a change of its specification raises."""
         listed = self.cluster.objects(KINDS, NAMESPACE)
         return {(item["metadata"]["uid"], item["metadata"].get("generation")) for item in listed}
+
+    @contextmanager
+    def as_before(self, bootstrap: Callable[[], "Loop"]) -> Iterator[None]:
+        """Have all be as it was once the context ends, the project too, which commands of a runbook may extend."""
+        before = self.source.head()
+        try:
+            yield
+        finally:
+            self.source.restore(before)
+            self.wait(self.source.head())
+            bootstrap()
 
     def kubectl(self, *arguments: str) -> str:
         return self.cluster.kubectl(*arguments, "-n", NAMESPACE)

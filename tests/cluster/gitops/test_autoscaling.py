@@ -12,7 +12,6 @@ from subprocess import Popen
 import pytest
 
 from tests.cluster.gitops.application import NAMESPACE, Loop, following
-from tests.support.clones import make_clone
 from tests.support.commands import commands, run
 from tests.support.git import git
 from tests.support.product import DEPLOYMENTS
@@ -78,24 +77,17 @@ def taken(
 ) -> Iterator[dict[str, list[str]]]:
     """The component, taken by the runbook's commands; how many pods each Deployment was asked for meanwhile."""
     loop, scratch = loop_with_metrics, tmp_path_factory.mktemp("autoscaling")
-    before = loop.source.head()
-    clone = make_clone(Path(loop.source.git("remote", "get-url", "origin")), scratch / "clone")
+    clone = loop.source.clone(scratch / "clone")
     eventually(lambda: _lists_pods(loop, clone), 90, "the pods are measured")
     run(commands("autoscaling-commit"), clone)
     git(clone, "commit", "--quiet", "--all", "--message=Let the load decide")
     following(loop.source.url)(clone)  # the test's repository is a fork
-    try:
+    with loop.as_before(bootstrap):
         with watched(scratch / "replicas", NAMESPACE, "deployments", REPLICAS) as seen:
             run(commands("autoscaling-hand-over"), clone)
-            git(clone, "push", "--quiet", "origin", "HEAD:main")
-            loop.source.pull()
-            loop.wait(loop.source.head())
+            loop.wait(loop.source.take(clone))
             eventually(lambda: measured(loop), 60, "the autoscalers know what the pods use")
         yield seen.by_first()
-    finally:
-        loop.source.restore(before)
-        loop.wait(loop.source.head())
-        bootstrap()
 
 
 def _lists_pods(loop: Loop, clone: Path) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.gitops.application import APPLICATION, Builder, Loop, following
-from tests.support.clones import make_clone
 from tests.support.cluster import Cluster
 from tests.support.commands import commands, run
 from tests.support.product import FRONT
@@ -23,7 +22,7 @@ UNHEALED_SECONDS = 10  # Argo CD undoes a difference within one, unless it is he
 @pytest.fixture
 def clone(loop: Loop, tmp_path: Path) -> Iterator[Path]:
     """An operator's clone of the repository that Argo CD follows, whose application names it."""
-    clone = make_clone(Path(loop.source.git("remote", "get-url", "origin")), tmp_path / "clone")
+    clone = loop.source.clone(tmp_path / "clone")
     following(loop.source.url)(clone)
     yield clone
     loop.source.pull()
@@ -84,8 +83,9 @@ def test_argo_cd_is_held_back_and_let_go(loop: Loop) -> None:
     def replicas() -> int:
         return int(loop.get("Deployment", FRONT)["spec"]["replicas"])
 
-    wanted, healthy = replicas(), f"Synced Healthy Succeeded {loop.source.head()} true".split()
-    assert " ".join(look(loop)).split()[:3] + look(loop)[-1].split() == healthy
+    wanted = replicas()
+    first, *_, last = look(loop)
+    assert (first, last) == ("Synced Healthy Succeeded", f"{loop.source.head()} true")
     try:
         run(commands("suspend-the-sync"), REPOSITORY, ESPACE=loop.name)
         loop.kubectl("scale", f"deployment/{FRONT}", f"--replicas={wanted + 1}")

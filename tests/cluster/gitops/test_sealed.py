@@ -14,7 +14,6 @@ import pytest
 
 from tests.cluster.gitops.application import NAMESPACE, Loop, following
 from tests.cluster.load import load
-from tests.support.clones import make_clone
 from tests.support.cluster import Measure
 from tests.support.commands import commands, run
 from tests.support.git import git
@@ -53,9 +52,7 @@ class Sealed:
         """Commit all, and push it; return the commit."""
         git(self.clone, "add", "--all")
         git(self.clone, "commit", "--quiet", f"--message={subject}")
-        git(self.clone, "push", "--quiet", "origin", "HEAD:main")
-        self.loop.source.pull()
-        return self.loop.source.head()
+        return self.loop.source.take(self.clone)
 
     def named(self) -> str:
         """Return the Secret that the API's pods are to read."""
@@ -115,12 +112,9 @@ def sealed(
     """The component, taken by the runbook's commands."""
     if loop.cluster.try_kubectl("get", "customresourcedefinition", KIND).returncode:
         pytest.skip("the cluster has no Sealed Secrets: docs/runbooks/sceller-un-secret.md, section 1, installs it")
-    before = loop.source.head()
-    clone = make_clone(
-        Path(loop.source.git("remote", "get-url", "origin")), tmp_path_factory.mktemp("sealed") / "clone"
-    )
+    clone = loop.source.clone(tmp_path_factory.mktemp("sealed") / "clone")
     made = Sealed(loop, clone, token_hex())
-    try:
+    with loop.as_before(bootstrap):
         made.seal(made.value)
         run(commands("take-the-sealed-secret"), clone)
         git(clone, "add", "--all")
@@ -128,14 +122,8 @@ def sealed(
         following(loop.source.url)(clone)  # the test's repository is a fork
         loop.cluster.kubectl("apply", "-k", clone / "argocd")
         git(clone, "checkout", "--quiet", "--", "argocd")
-        git(clone, "push", "--quiet", "origin", "HEAD:main")
-        loop.source.pull()
-        made.wait(loop.source.head(), made.named(), "sealed secret in place of the dummy", measure)
+        made.wait(loop.source.take(clone), made.named(), "sealed secret in place of the dummy", measure)
         yield made
-    finally:
-        loop.source.restore(before)
-        loop.wait(loop.source.head())
-        bootstrap()
 
 
 def test_what_was_sealed_is_what_the_pods_read(sealed: Sealed) -> None:
