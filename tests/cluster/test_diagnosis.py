@@ -20,7 +20,7 @@ from tools.render import render
 from tools.repository import OVERLAYS, REPOSITORY
 
 Look = Callable[..., str]
-CRASHING = rf"({API}-\S+) +false +CrashLoopBackOff +Error +2"
+CRASHING = rf"{API}-\S+ +false +CrashLoopBackOff +Error +2"
 # Its workers: the first process of a container ignores this signal.
 STOP = "for process in /proc/[0-9]*; do [ ${process#/proc/} = $$ ] || kill -STOP ${process#/proc/}; done"
 HUNGRY = ["python", "-c", "hoard = b'x' * 2**30"]

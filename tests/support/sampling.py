@@ -11,6 +11,9 @@ import pytest
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     every, first = int(os.environ.get("SAMPLE", "1")), int(os.environ.get("SAMPLE_FROM", "0"))
-    taken = [item for item in items if zlib.crc32(item.nodeid.encode()) % every == first % every]
-    config.hook.pytest_deselected(items=[item for item in items if item not in taken])
-    items[:] = taken
+
+    def is_taken(item: pytest.Item) -> bool:
+        return zlib.crc32(item.nodeid.encode()) % every == first % every
+
+    config.hook.pytest_deselected(items=[item for item in items if not is_taken(item)])
+    items[:] = filter(is_taken, items)

@@ -49,14 +49,17 @@ def test_a_room_imports_none_that_is_built_on_it(room: str) -> None:
 def test_what_a_room_imports_is_what_its_packages_bring(room: str, listed: str) -> None:
     """What setup.sh installs for a command is all that it has; what another package happens to bring may go with it."""
     own = {"datapress_api"} | {path.name for path in REPOSITORY.iterdir()}
-    foreign: dict[str, set[str]] = {}
-    for file in (REPOSITORY / room).rglob("*.py"):
-        more = MORE.get(str(file.relative_to(REPOSITORY)))
-        given = frozenset().union(*(declared(REPOSITORY / "requirements" / one) for one in (listed, more) if one))
-        for name in {name.partition(".")[0] for name in imported(file)} - sys.stdlib_module_names - own:
-            foreign.setdefault(name, set()).update(set() if given & distributions(name) else {file.name})
+    given = declared(REPOSITORY / "requirements" / listed)
+    files = {str(file.relative_to(REPOSITORY)): file for file in (REPOSITORY / room).rglob("*.py")}
+    names = {(place, name.partition(".")[0]) for place, file in files.items() for name in imported(file)}
+    foreign = {(place, name) for place, name in names if name not in sys.stdlib_module_names | own}
     assert foreign
-    assert {name: files for name, files in foreign.items() if files} == {}
+    assert [one for one in sorted(foreign) if not (given | more_for(one[0])) & distributions(one[1])] == []
+
+
+def more_for(place: str) -> set[str]:
+    """Return the packages that are installed for a command alone."""
+    return declared(REPOSITORY / "requirements" / MORE[place]) if place in MORE else set()
 
 
 providers = cache(packages_distributions)
